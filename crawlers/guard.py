@@ -1,0 +1,50 @@
+"""No request reaches an address that is not public: decided on the address of every socket, just before it connects.
+
+A resolver is the wrong place: IP literals never ask it, and a name may resolve twice to different addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+refusals: Final[ContextVar[list[str]]] = ContextVar("refusals")
+"""Addresses that were refused to the exchange under way. A connector that tried several addresses raises an error of
+its own making, so the exception alone does not tell."""
+
+
+class BlockedAddress(OSError):
+    """The address is not public. An OSError, because that is what a connector may meet when it opens a socket."""
+
+
+def is_public(address: str) -> bool:
+    """Whether a literal IPv4 or IPv6 address, and every IPv4 address embedded in it, is globally reachable."""
+    found = ipaddress.ip_address(address.split("%", 1)[0])
+    if found.is_multicast:
+        return False
+    if isinstance(found, ipaddress.IPv4Address):
+        return found.is_global
+    embedded = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
+    if found in _NAT64:
+        embedded.append(ipaddress.IPv4Address(found.packed[-4:]))
+    inner = [part for part in embedded if part is not None]
+    return all(part.is_global for part in inner) if inner else found.is_global
+
+
+def guarded_socket(*, allow_private: bool) -> Callable[[Any], socket.socket]:
+    """A socket factory for aiohttp's TCPConnector; it raises BlockedAddress instead of making a socket."""
+
+    def make(info: Any) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not allow_private and not is_public(address[0]):
+            refusals.get().append(address[0])
+            raise BlockedAddress(f"{address[0]} is not a public address")
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    return make

@@ -1,0 +1,92 @@
+"""Serves whole static sites from tar archives, each under its own host name: a web with real pages on one port.
+
+`python -m crawlers.loopback.static FOLDER` reads FOLDER/manifest.json (a list of {host, archive}), prints the address
+it listens on, and stops when its standard input closes, so it never outlives who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mimetypes
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+from aiohttp import web
+
+Site = dict[str, tuple[bytes, str]]
+"""Path without its leading slash to body and Content-Type."""
+
+
+def load(folder: Path) -> dict[str, Site]:
+    """Every site of a manifest by host name, wholly in memory."""
+    sites: dict[str, Site] = {}
+    for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8")):
+        with tarfile.open(folder / entry["archive"]) as archive:
+            site: Site = {}
+            for member in archive:
+                if (body := archive.extractfile(member)) is not None:
+                    name = member.name.removeprefix("./").lstrip("/")
+                    site[name] = (body.read(), mimetypes.guess_type(name)[0] or "application/octet-stream")
+        sites[entry["host"]] = site
+    return sites
+
+
+def find(site: Site, path: str) -> tuple[bytes, str] | None:
+    """The exact file, else the folder's index.html, else the path with .html, else nothing."""
+    name = unquote(path).lstrip("/")
+    folder = f"{name.rstrip('/')}/index.html".lstrip("/")
+    return site.get(name) or site.get(folder) or site.get(f"{name}.html")
+
+
+async def serve(folder: Path) -> None:
+    """Listen on a free port of 127.0.0.1 until standard input closes."""
+    sites = load(folder)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        site = sites.get((request.host or "").partition(":")[0])
+        found = find(site, request.rel_url.raw_path) if site is not None else None
+        if found is None:
+            return web.Response(status=404, text="not found")
+        return web.Response(body=found[0], headers={"Content-Type": found[1]})
+
+    runner = web.ServerRunner(web.Server(answer, access_log=None))
+    await runner.setup()
+    listening = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
+    await listening.start()
+    port = runner.addresses[0][1]
+    print(f"127.0.0.1:{port}", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await runner.cleanup()
+
+
+@contextmanager
+def running(folder: Path, core: int | None = None) -> Iterator[str]:
+    """A server in a process of its own, on processor `core` if given; yields HOST:PORT and stops it at the end."""
+    command = [
+        sys.executable,
+        "-m",
+        "crawlers.loopback.static",
+        str(folder),
+        *([str(core)] if core is not None else []),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(sys.argv[2])})
+    asyncio.run(serve(Path(sys.argv[1])))
