@@ -46,17 +46,17 @@ class Child:
         context = multiprocessing.get_context("spawn")  # a fork would copy the event loop and its threads
         self._pool = ProcessPool(max_workers=workers, context=context, initializer=_bound, initargs=[MEMORY])
 
-    async def unpack(self, bundle: bytes, agent: str) -> list[Finding]:
-        """The findings of a bundle with their links; BadBundle, Corrupt."""
+    async def unpack(self, bundle: bytes, agent: str, *, links: bool = True) -> list[Finding]:
+        """The findings of a bundle, with the links of its pages unless they are not wanted; BadBundle, Corrupt."""
         try:
-            return await self._run(self._limits.bundle, _unpack, bundle, agent, True)
+            return await self._run(self._limits.bundle, _unpack, bundle, agent, links)
         except (ProcessExpired, TimeoutError) as error:
             _log.warning("a bundle killed its reader (%s); its pages are read one by one", error)
         try:
             found = await self._run(self._limits.bundle, _unpack, bundle, agent, False)
         except (ProcessExpired, TimeoutError) as error:
             raise BadBundle("read bundle", f"{len(bundle)} bytes", "it can not be read within limits") from error
-        return [await self._with_links(bundle, finding, agent) for finding in found]
+        return [await self._with_links(bundle, finding, agent) for finding in found] if links else found
 
     async def _with_links(self, bundle: bytes, finding: Finding, agent: str) -> Finding:
         if not finding.may_have_links:

@@ -15,9 +15,6 @@ from storage.schema import Kind, Outcome
 FAILURES: Final[frozenset[Outcome]] = frozenset(("timeout", "dns", "tls", "refused", "blocked_address", "bad_response"))
 """Outcomes of an exchange without a response: what a metadata record may say."""
 
-UNREACHABLE: Final[frozenset[Outcome]] = FAILURES - {"blocked_address"}
-"""Failures that may be over later; an address that we refuse stays refused."""
-
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 PAGE_TYPES: Final = frozenset(("text/html", "application/xhtml+xml", "text/plain"))

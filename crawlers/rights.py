@@ -158,8 +158,8 @@ def _of_header(values: Sequence[str], agent: str) -> Iterator[Signal]:
                     yield Signal("x-robots-tag", value, use, "disallow")
 
 
-def _addressed(value: str, agent: str) -> tuple[tuple[Use, ...], set[str]]:
-    """The uses that an X-Robots-Tag speaks about (none when it is for somebody else), and its words."""
+def _addressed(value: str, agent: str) -> tuple[tuple[Use, ...], list[str]]:
+    """The uses that an X-Robots-Tag speaks about (none when it is for somebody else), and its words in order."""
     scope = _HEADER_SCOPE.match(value)
     uses: tuple[Use, ...] = USES
     if scope and scope[1].lower() not in _WITH_VALUE:
@@ -167,14 +167,14 @@ def _addressed(value: str, agent: str) -> tuple[tuple[Use, ...], set[str]]:
         ours = token == agent.partition("/")[0].strip().lower()
         uses = USES if ours else _AGENTS_BY_TOKEN.get(token, ())
         value = scope[2]
-    return uses, {word.strip().lower() for word in value.split(",")}
+    return uses, [word.strip().lower() for word in value.split(",")]
 
 
 def forbids_following(values: Sequence[str], agent: str) -> bool:
     """Whether X-Robots-Tag asks everybody, or us, not to follow the page's links."""
     for value in values:
         uses, words = _addressed(value, agent)
-        if uses == USES and not words.isdisjoint(("nofollow", "none")):
+        if uses == USES and ("nofollow" in words or "none" in words):
             return True
     return False
 

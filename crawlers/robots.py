@@ -41,6 +41,7 @@ Verdict = Literal["allow", "disallow"]
 class _Rule:
     """A pattern cut at its asterisks; `anchored` when it ended in a dollar. The longer pattern wins, then allow."""
 
+    text: str
     allow: bool
     length: int
     pieces: tuple[str, ...]
@@ -81,11 +82,8 @@ class _Merged:
     signals: tuple[str, ...]
     delay: float | None
 
-    def verdict(self, path: str) -> Verdict:
-        for rule in self.rules:
-            if rule.matches(path):
-                return "allow" if rule.allow else "disallow"
-        return "allow"
+    def deciding(self, path: str) -> _Rule | None:
+        return next((rule for rule in self.rules if rule.matches(path)), None)
 
 
 class Robots:
@@ -101,10 +99,15 @@ class Robots:
 
     def verdict(self, url: str, agent: str) -> Verdict:
         """Whether `agent` may fetch `url`: the longest matching rule decides, allow wins a tie, no match allows."""
+        return self.explain(url, agent)[0]
+
+    def explain(self, url: str, agent: str) -> tuple[Verdict, str | None]:
+        """The verdict, with the rule that decided it as `Disallow: /pattern`; None when there was none."""
         path = _path(url)
-        if path == "/robots.txt":  # RFC 9309 section 2.2.2: implicitly allowed
-            return "allow"
-        return self._for(agent).verdict(path)
+        rule = self._for(agent).deciding(path)
+        if rule is None or path == "/robots.txt":  # RFC 9309 section 2.2.2: that one is implicitly allowed
+            return "allow", None
+        return ("allow" if rule.allow else "disallow"), rule.text
 
     def crawl_delay(self, agent: str) -> float | None:
         """Seconds that the site asks `agent` to leave between fetches; the largest when there are several."""
@@ -224,11 +227,12 @@ def _note_delay(group: _Group, value: str) -> None:
 def _rules(pattern: str, *, allow: bool) -> Iterator[_Rule]:
     if not pattern:
         return  # an empty pattern has priority 0: it decides nothing
+    text = f"{'Allow' if allow else 'Disallow'}: {pattern}"
     pattern = _as_in_urls(pattern)
-    yield _rule(pattern, allow=allow)
+    yield _rule(text, pattern, allow=allow)
     slash = pattern.rfind("/")
     if allow and pattern.startswith(_INDEX, slash):  # Google: who allows the index page allows its folder
-        yield _rule(pattern[: slash + 1] + "$", allow=True)
+        yield _rule(text, pattern[: slash + 1] + "$", allow=True)
 
 
 _UNSAFE: Final = str.maketrans({c: f"%{ord(c):02X}" for c in ' "<>'})
@@ -250,10 +254,10 @@ def _one_spelling(text: str) -> str:
     return _HEX.sub(lambda found: _MARKS.get(found[0].upper(), found[0].upper()), text) if "%" in text else text
 
 
-def _rule(pattern: str, *, allow: bool) -> _Rule:
+def _rule(text: str, pattern: str, *, allow: bool) -> _Rule:
     anchored = pattern.endswith("$")
     pieces = (pattern[:-1] if anchored else pattern).replace("$", "%24").split("*")
-    return _Rule(allow, len(pattern), tuple(pieces), anchored)
+    return _Rule(text, allow, len(pattern), tuple(pieces), anchored)
 
 
 _AUTHORITY: Final = re.compile(r"(?://)?(?:[^/?;]*?://)?")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from crawlers import robots
 from crawlers.findings import Finding
@@ -20,7 +20,7 @@ from crawlers.urls import resolve
 from storage.bundles import Record, records
 from storage.errors import BadBundle, Corrupt
 from storage.ids import digest
-from storage.schema import KINDS, Outcome
+from storage.schema import KINDS
 
 MAX_RECORDS: Final = 100_000
 MAX_DECODED: Final = 1 << 30
@@ -95,7 +95,7 @@ def _failure(said: Finding, record: Record) -> Finding:
         raise _bad(record, "its failure is not told in JSON") from error
     if not isinstance(outcome, str) or outcome not in FAILURES:
         raise _bad(record, "it names no failure that there is")
-    return replace(said, outcome=cast("Outcome", outcome))
+    return replace(said, outcome=outcome)
 
 
 def _response(said: Finding, record: Record, agent: str) -> Finding:

@@ -83,6 +83,10 @@ def run(
     )  # fmt: skip
     files = [Path(item) for item in inputs if _is_file(item)]
     seeds = [item for item in inputs if not _is_file(item)]
+    if seeds:
+        from flows.crawl import check
+
+        check(seeds, settings)
     if prefect or os.environ.get("PREFECT_API_URL"):
         from flows import deployed
 
@@ -128,6 +132,9 @@ def crawl(
         crawl_concurrency=concurrency, crawl_nodes=nodes, crawl_user_agent=user_agent, crawl_connect_to=connect_to,
         crawl_allow_private=allow_private,
     )  # fmt: skip
+    from flows.crawl import check
+
+    check(seeds or (), settings)
     if prefect or os.environ.get("PREFECT_API_URL"):
         from flows import deployed
 

@@ -1,7 +1,7 @@
 """One crawl in one process: store, lock, frontier, coordinator, and as many nodes as asked for.
 
 Ctrl-C asks everything to stop: nodes give their leases back, what was acknowledged is committed, and the same command
-goes on later. A second Ctrl-C stops at once; even then nothing acknowledged is lost.
+goes on later. A second Ctrl-C ends the process at once; even then nothing acknowledged is lost.
 """
 
 from __future__ import annotations
@@ -9,16 +9,30 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
-from crawlers.coordinator import CrawlSpec
+import uvloop
+
+from crawlers.coordinator import LocalCoordinator
+from crawlers.fetch import Fetcher
+from crawlers.frontier import CrawlSpec, Frontier
+from crawlers.frontier.crawls import Scope
+from crawlers.identity import NodeKey
 from crawlers.lock import hold
+from crawlers.node import Node
+from crawlers.spool import Spool
+from crawlers.urls import canonical
 from flows.config import Settings
 from flows.progress import Meter
-from storage import Store
+from storage.errors import BadConfig
+from storage.store import Store
+
+FRONTIER: Final = "frontier.sqlite"
+"""In the store's state_dir, beside the nodes' keys and spools."""
 
 REPORT_EVERY: Final = 0.5
 """Seconds between two updates of the progress line."""
@@ -29,51 +43,116 @@ class Crawled:
     """The state of a crawl after a call: totals of the crawl, not of the call."""
 
     crawl: str
-    pages: int  # fetched, of kind page
+    pages: int  # exchanges of kind page, whatever came
     captures: int
+    denied: int
     finished: bool  # False when it was stopped before its end
 
 
 def crawl(store: Store, seeds: Sequence[str], settings: Settings, *, quiet: bool = False) -> Crawled:
-    """Crawl until the frontier has nothing left for this crawl, or until Ctrl-C.
+    """Crawl until the frontier has nothing left, or until Ctrl-C; without seeds, go on with the crawl of that name.
 
-    Raises InvalidUrl for a seed, BadConfig for a nameless user agent, StoreBusy when another coordinator is at work.
+    Raises InvalidUrl for a seed, BadConfig for a user agent without a contact and for a name that no crawl has,
+    StoreBusy when another coordinator is at work, StoreFull.
     """
-    spec = CrawlSpec(
+    with (
+        Meter("crawl", "pages", quiet=quiet) as meter,
+        hold(store.state_dir, command=" ".join(sys.argv)),
+        Frontier.open(store.state_dir / FRONTIER) as frontier,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        if not seeds and settings.crawl_name not in [known.name for known in frontier.crawls()]:
+            cause = f"no seeds, and no crawl named {settings.crawl_name!r} to go on with"
+            raise BadConfig("crawl", settings.crawl_name, cause, "give a seed URL, or the --name of an earlier crawl")
+        return runner.run(_crawl(store, frontier, _spec(seeds, settings), settings, meter))
+
+
+def check(seeds: Sequence[str], settings: Settings) -> None:
+    """Raise what a crawl of these seeds would raise at once (InvalidUrl, BadConfig), before a store is made for it."""
+    for seed in seeds:
+        canonical(seed)
+    Fetcher(settings.crawl_user_agent)
+
+
+def _spec(seeds: Sequence[str], settings: Settings) -> CrawlSpec:
+    return CrawlSpec(
         name=settings.crawl_name,
         seeds=tuple(seeds),
         pages=settings.crawl_pages,
         depth=settings.crawl_depth,
-        scope=settings.crawl_scope,
+        scope=cast("Scope", settings.crawl_scope),
         delay=settings.crawl_delay,
         agent=settings.crawl_user_agent,
     )
-    with Meter("crawl", "pages", quiet=quiet) as meter, hold(store.state_dir, command=" ".join(sys.argv)):
-        runner = asyncio.Runner(loop_factory=_loop_factory())
-        with runner:
-            return runner.run(_crawl(store, spec, settings, meter))
 
 
-def _loop_factory() -> object:
-    try:
-        import uvloop
-    except ImportError:  # not made for this platform
-        return None
-    return uvloop.new_event_loop
-
-
-async def _crawl(store: Store, spec: CrawlSpec, settings: Settings, meter: Meter) -> Crawled:
+async def _crawl(store: Store, frontier: Frontier, spec: CrawlSpec, settings: Settings, meter: Meter) -> Crawled:
     stop = asyncio.Event()
+    coordinator = LocalCoordinator(store, frontier, agent="crawl")
+    try:
+        with _stopped_by_signals(stop):
+            coordinator.add_crawl(spec)
+            reporting = asyncio.create_task(_report(coordinator, spec, meter))
+            try:
+                await _run_nodes(store, coordinator, settings, stop)
+            finally:
+                reporting.cancel()
+            await coordinator.commit(force=True)
+        told = await coordinator.progress(spec.name)
+    finally:
+        coordinator.close()
+    meter.finish(f"{told.pages:,} pages, {told.captures:,} captures" + ("" if told.finished else ", stopped"))
+    return Crawled(spec.name, told.pages, told.captures, told.denied, told.finished)
+
+
+async def _run_nodes(store: Store, coordinator: LocalCoordinator, settings: Settings, stop: asyncio.Event) -> None:
+    """Run every node to its end; the first that fails stops the others, and its error is raised."""
+    connect_to = settings.crawl_connect_to or None
+    async with Fetcher(
+        settings.crawl_user_agent, allow_private=settings.crawl_allow_private, connect_to=connect_to
+    ) as fetcher:
+        nodes = [_node(store, coordinator, fetcher, settings, number) for number in range(settings.crawl_nodes)]
+        tasks = [asyncio.create_task(node.run(stop)) for node in nodes]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if any(task.done() and task.exception() for task in tasks):
+            stop.set()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _node(store: Store, coordinator: LocalCoordinator, fetcher: Fetcher, settings: Settings, number: int) -> Node:
+    folder = store.state_dir / "nodes"
+    key = NodeKey.load_or_create(folder / f"{number}.key")
+    return Node(coordinator, fetcher, key, Spool(folder / f"{number}.spool"), concurrency=settings.crawl_concurrency)
+
+
+async def _report(coordinator: LocalCoordinator, spec: CrawlSpec, meter: Meter) -> None:
+    while True:
+        told = await coordinator.progress(spec.name)
+        waiting = f", {told.waiting:,} hosts waiting" if told.waiting else ""
+        meter.update(told.pages, None, f"{told.queued:,} queued{waiting}, {told.bytes / 1e6:,.1f} MB")
+        await asyncio.sleep(REPORT_EVERY)
+
+
+@contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """While the block runs, the first SIGINT or SIGTERM sets the event, and the second has its usual effect."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    raise SystemExit(0)
+    ours = (signal.SIGINT, signal.SIGTERM)
 
+    def first(number: int) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
 
-def _ask_to_stop(stop: asyncio.Event, number: int) -> None:
-    if stop.is_set():
-        signal.signal(number, signal.SIG_DFL)
-    stop.set()
-
-
-assert time
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's, in Prefect too
+        yield
+        return
+    for number in ours:
+        loop.add_signal_handler(number, first, number)
+    try:
+        yield
+    finally:
+        for number in ours:
+            loop.remove_signal_handler(number)

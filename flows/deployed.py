@@ -65,7 +65,7 @@ def crawl(seeds: list[str], settings: dict[str, Any] | None = None) -> dict[str,
     return asdict(crawling.crawl(_store(chosen, create=True), seeds, chosen, quiet=True))
 
 
-@flow(name="clean", task_runner=ThreadPoolTaskRunner(max_workers=1))
+@flow(name="clean", task_runner=ThreadPoolTaskRunner[Any](max_workers=1))
 def clean(settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """Clean what is not cleaned yet, a task for each batch."""
     chosen = _settings(settings)

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from crawlers.frontier import Frontier
 from crawlers.urls import canonical
+from flows.crawl import FRONTIER
 from storage import Store, sql
 from storage.errors import NotFound
 from storage.schema import MEASURES
 
 ID: Final = re.compile(r"[0-9a-f]{8,64}")
-FRONTIER: Final = "frontier.sqlite"
 
 Story = dict[str, Any]
 """url, frontier (list), captures, decisions, documents, corpus, removals, edges (lists of rows), fate."""

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` as machine code, compiled when it is first called. Integer overflow wraps, there are no bounds checks."""
+    """`function` as machine code, compiled when it is first called. Integers wrap around, bounds are not checked."""
     try:
         fast: Callable[P, R] = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # "cannot cache function": no folder for it can be written

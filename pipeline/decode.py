@@ -53,7 +53,7 @@ _LABELS: Final[dict[str, tuple[str, ...]]] = {
     "utf-16-le": ("utf-16", "utf-16le", "unicode", "ucs-2"),
     "utf-16-be": ("utf-16be",),
     **{f"cp125{n}": (f"windows-125{n}", f"cp125{n}", f"x-cp125{n}") for n in (0, 1, 3, 5, 6, 7, 8)},
-    **{f"iso8859_{n}": (f"iso-8859-{n}", f"iso8859-{n}", f"iso_8859-{n}") for n in (2, 3, 4, 5, 6, 7, 10, 13, 14, 15, 16)},
+    **{f"iso8859_{n}": (f"iso-8859-{n}", f"iso8859-{n}", f"iso_8859-{n}") for n in (*range(2, 8), 10, *range(13, 17))},
 }  # fmt: skip
 _CODECS: Final = {label: codec for codec, labels in _LABELS.items() for label in labels}
 
@@ -83,12 +83,11 @@ def decode(data: bytes, charset: str | None = None) -> Decoded:
     # An escape makes ISO-2022-JP, whose bytes are all ASCII.
     if b"\x1b" not in data and (text := _utf8(data)) is not None:
         return Decoded(text, "utf-8")
-    for encoding in dict.fromkeys((declared, _meta(data))):
-        if encoding is not None and (text := _believed(data, encoding)) is not None:
-            return Decoded(text, encoding)
-    if (encoding := _detected(data)) is not None:
-        return Decoded(data.decode(encoding, "replace"), encoding)
-    return Decoded(data.decode("cp1252", "replace"), "cp1252")
+    for stated in dict.fromkeys((declared, _meta(data))):
+        if stated is not None and (text := _believed(data, stated)) is not None:
+            return Decoded(text, stated)
+    likely = _detected(data) or "cp1252"
+    return Decoded(data.decode(likely, "replace"), likely)
 
 
 def _codec(label: str | None) -> str | None:
@@ -122,4 +121,4 @@ def _believed(data: bytes, encoding: str) -> str | None:
 def _detected(data: bytes) -> str | None:
     """The candidate that the first 16 KiB look most like."""
     best = from_bytes(data[:DETECT], cp_isolation=_CANDIDATES).best()
-    return best.encoding if best is not None else None
+    return None if best is None else best.encoding

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -19,6 +18,8 @@ from typing import Any, Final
 from lxml.etree import XPath
 from lxml.html import HtmlElement
 
+from pipeline.normalise import normalise
+
 TITLE_CHARS: Final = 1_000
 AUTHOR_CHARS: Final = 200
 """Longer is no title, or no list of authors."""
@@ -28,8 +29,8 @@ LINKED_DATA_NODES: Final = 10_000
 
 _TITLES: Final = ("og:title", "twitter:title", "dc.title", "dcterms.title", "citation_title", "headline")
 _AUTHORS: Final = (
-    "author", "article:author", "og:article:author", "dc.creator", "dcterms.creator", "citation_author", "parsely-author",
-    "sailthru.author", "byl", "twitter:data1",
+    "author", "article:author", "og:article:author", "dc.creator", "dcterms.creator", "citation_author",
+    "parsely-author", "sailthru.author", "byl", "twitter:data1",
 )  # fmt: skip
 _DATES: Final = (
     "article:published_time", "og:article:published_time", "og:published_time", "datepublished", "dc.date.issued",
@@ -59,7 +60,7 @@ _LINKS: Final = XPath(".//a[@href] | .//link[@href]")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """`published_at` in UTC; a day without time is its midnight, a time without zone is taken as UTC. None: not stated."""
+    """`published_at` is UTC: a day without time is its midnight, a time without zone is UTC. None: not stated."""
 
     title: str | None
     author: str | None
@@ -71,7 +72,12 @@ def metadata(tree: HtmlElement) -> Metadata:
     """What the parsed page states about itself."""
     stated = _metas(tree)
     linked = _linked_data(tree)
-    return Metadata(_title(tree, stated, linked), _author(tree, stated, linked), _published(tree, stated, linked), _licence(tree, stated, linked))
+    return Metadata(
+        _title(tree, stated, linked),
+        _author(tree, stated, linked),
+        _published(tree, stated, linked),
+        _licence(tree, stated, linked),
+    )
 
 
 Stated = dict[str, list[str]]
@@ -103,7 +109,7 @@ def _linked_data(tree: HtmlElement) -> list[dict[str, Any]]:
 
 
 def _objects(value: object) -> Iterator[dict[str, Any]]:
-    """Objects at the top, in lists and under @graph or mainEntity; others (comments, authors) are not about the page."""
+    """Objects at the top, in lists, under @graph or mainEntity; others (comments, authors) are not about the page."""
     waiting = [value]
     for _ in range(LINKED_DATA_NODES):
         if not waiting:
@@ -118,7 +124,9 @@ def _objects(value: object) -> Iterator[dict[str, Any]]:
 
 def _is_article(item: dict[str, Any]) -> bool:
     kinds = item.get("@type")
-    return any(str(kind).endswith(("Article", "Posting", "Report")) for kind in (kinds if isinstance(kinds, list) else [kinds]))
+    return any(
+        str(kind).endswith(("Article", "Posting", "Report")) for kind in (kinds if isinstance(kinds, list) else [kinds])
+    )
 
 
 def _title(tree: HtmlElement, stated: Stated, linked: list[dict[str, Any]]) -> str | None:
@@ -137,7 +145,7 @@ def _title(tree: HtmlElement, stated: Stated, linked: list[dict[str, Any]]) -> s
 
 
 def _without_site(title: str, headings: list[str], sites: list[str]) -> str:
-    """ "Headline | Site" without its second half, where a heading or og:site_name says which half is which."""
+    """Of "Headline | Site" the first half, where a heading or og:site_name says which half is which."""
     for heading in headings:
         if heading and title.startswith(heading) and _SEPARATOR.match(title, len(heading)):
             return heading
@@ -157,7 +165,7 @@ def _author(tree: HtmlElement, stated: Stated, linked: list[dict[str, Any]]) -> 
     ]
     for source in sources:
         lines = [_BYLINE.sub("", line) for line in map(_line, source)]
-        names = list(dict.fromkeys(line for line in lines if 2 < len(line) and not _PROFILE.search(line)))
+        names = list(dict.fromkeys(line for line in lines if len(line) > 2 and not _PROFILE.search(line)))
         if names and len(joined := "; ".join(names)) <= AUTHOR_CHARS:
             return joined
     return None
@@ -207,7 +215,7 @@ def _moment(value: str) -> datetime | None:
 
 
 def _licence(tree: HtmlElement, stated: Stated, linked: list[dict[str, Any]]) -> str | None:
-    """"CC-BY-SA-4.0" and its like for Creative Commons, else the address that the page calls its licence.
+    """CC-BY-SA-4.0 and its like for Creative Commons, else the address that the page calls its licence.
 
     A link without rel=license counts when it is to Creative Commons and all such links of the page agree.
     """
@@ -219,10 +227,15 @@ def _licence(tree: HtmlElement, stated: Stated, linked: list[dict[str, Any]]) ->
         *(value for name in _LICENCES for value in stated.get(name, ()) if "://" in value),
     ]
     for address in declared:
-        if name := _creative_commons(address) or _line(address):
-            return name if len(name) <= TITLE_CHARS else None
-    named = {name for link in links if (name := _creative_commons(link.get("href")))}
-    return named.pop() if len(named) == 1 else None
+        if name := _creative_commons(address) or _absolute(address):
+            return name
+    linked_to = {_creative_commons(link.get("href")) for link in links} - {None}
+    return linked_to.pop() if len(linked_to) == 1 else None
+
+
+def _absolute(address: str) -> str | None:
+    line = _line(address)
+    return line if line.startswith(("http://", "https://")) and len(line) <= TITLE_CHARS else None
 
 
 def _creative_commons(address: str) -> str | None:
@@ -235,6 +248,5 @@ def _creative_commons(address: str) -> str | None:
 
 
 def _line(value: str) -> str:
-    """One line of text in NFC, entities resolved, without control and format characters."""
-    visible = "".join(c for c in unescape(value) if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
-    return unicodedata.normalize("NFC", " ".join(visible.split()))
+    """One line of normal text, entities resolved."""
+    return " ".join(normalise(unescape(value)).split())

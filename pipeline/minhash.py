@@ -122,7 +122,9 @@ def _murmur(data: Bytes, start: int, stop: int) -> np.uint32:
     at = start
     while at + 4 <= stop:
         word = np.uint32(data[at]) | np.uint32(np.uint32(data[at + 1]) << np.uint32(8))
-        word |= np.uint32(np.uint32(data[at + 2]) << np.uint32(16)) | np.uint32(np.uint32(data[at + 3]) << np.uint32(24))
+        word |= np.uint32(np.uint32(data[at + 2]) << np.uint32(16)) | np.uint32(
+            np.uint32(data[at + 3]) << np.uint32(24)
+        )
         state = np.uint32(state ^ _scrambled(np.uint32(word)))
         state = np.uint32((state << np.uint32(13)) | (state >> np.uint32(19)))
         state = np.uint32(state * np.uint32(5) + np.uint32(0xE6546B64))
@@ -159,7 +161,7 @@ def _joined(data: Bytes, start: int, stop: int, classes: Bytes, out: Bytes, begi
                 ends[count - 1] = size
                 out[size] = 32
                 size += 1
-            inside = kind if kind == _WORD or kind == _SINGLE else _OTHER
+            inside = kind if kind in (_WORD, _SINGLE) else _OTHER
             if inside != _OTHER:
                 begins[count] = size
                 count += 1

@@ -28,6 +28,19 @@ RightsMode = Literal["respect", "record"]
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
+def _tuple(name: str, values: object) -> None:
+    if not isinstance(values, tuple):
+        raise BadConfig("read", name, "it is not a tuple", "one value is written (value,)")
+
+
+def _languages(name: str, codes: tuple[str, ...]) -> None:
+    _tuple(name, codes)
+    for code in codes:
+        if not _LANGUAGE.fullmatch(code):
+            hint = "two or three small letters, as in the column lang"
+            raise BadConfig("read", name, f"{code!r} is no language code", hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Keep a document when `low <= measure <= high`; None leaves that side open, a null measure is always kept.
@@ -201,19 +214,6 @@ class Policy:
     def id(self) -> str:
         """12 hex digits of SHA-256 over the canonical JSON (RFC 8785) of all options."""
         return hashlib.sha256(rfc8785.dumps(asdict(self))).hexdigest()[:12]
-
-
-def _tuple(name: str, values: object) -> None:
-    if not isinstance(values, tuple):
-        raise BadConfig("read", name, "it is not a tuple", "one value is written (value,)")
-
-
-def _languages(name: str, codes: tuple[str, ...]) -> None:
-    _tuple(name, codes)
-    for code in codes:
-        if not _LANGUAGE.fullmatch(code):
-            hint = "two or three small letters, as in the column lang"
-            raise BadConfig("read", name, f"{code!r} is no language code", hint)
 
 
 def _one_of(option: str, name: str, known: tuple[str, ...]) -> None:

@@ -7,7 +7,6 @@ them to it. Combining marks belong to their word: without them Hindi or vocalise
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from typing import Final
 
@@ -58,10 +57,19 @@ def _character_class(ranges: tuple[tuple[int, int], ...]) -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
+def _without_marks(ranges: tuple[tuple[int, int], ...]) -> str:
+    """A character class of the ranges' characters that are no combining marks."""
+    kept = (chr(code) for first, last in ranges if last < 0x20000 for code in range(first, last + 1))
+    ideographs = tuple(pair for pair in ranges if pair[0] >= 0x20000)  # 131,072 characters, no marks
+    marks = re.compile(f"[{_character_class(MARKS)}]")
+    return marks.sub("", "".join(kept)) + _character_class(ideographs)
+
+
 _WORD: Final = re.compile(r"\w+")
-_SPLIT, _MARKS = _character_class(SPLIT), _character_class(MARKS)
+_MARKS: Final = _character_class(MARKS)
+_SPLIT: Final = rf"[{_without_marks(SPLIT)}]"
 # A word runs up to the first character that is neither a word character nor a mark, or that is of a split script.
-_TOKEN: Final = re.compile(rf"(?![{_SPLIT}])\w(?:(?![{_SPLIT}])[\w{_MARKS}])*|[{_SPLIT}](?<=\w)[{_MARKS}]*")
+_TOKEN: Final = re.compile(rf"(?!{_SPLIT})\w(?:(?!{_SPLIT})[\w{_MARKS}])*|{_SPLIT}(?<=\w)[{_MARKS}]*")
 
 
 def tokens(text: str) -> list[str]:

@@ -254,10 +254,18 @@ class _Window(io.RawIOBase):
 
     def __init__(self, store: Store, digest: str, offset: int, length: int) -> None:
         self._store, self._digest = store, digest
-        self._at, self._end = offset, offset + length
+        self._start, self._at, self._end = offset, offset, offset + length
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: self._start, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
+        self._at = max(self._start, origin + offset)
+        return self._at - self._start
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         size = min(len(buffer), self._end - self._at)

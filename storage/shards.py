@@ -51,10 +51,31 @@ def canonical_rows(table: str, rows: pa.Table) -> pa.Table:
         if rows[name].nbytes >= MAX_TEXT_BYTES:
             cause = f"column {name} has {rows[name].nbytes} bytes, a shard holds less than {MAX_TEXT_BYTES}"
             raise ThresherError("write shard", table, cause, "write the rows as several shards")
-    order = pc.sort_indices(rows, sort_keys=[(key, "ascending", "at_end") for key in _order(table)])
+    keys = SORT_KEYS[table]
+    rows = _sorted(rows, keys)
+    if _has_ties(rows, keys):  # the other columns decide, so that the order is total
+        rows = _sorted(rows, [*keys, *(name for name in schema.names if name not in keys)])
+    return rows
+
+
+def _sorted(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
+    order = pc.sort_indices(rows, sort_keys=[(key, "ascending", "at_end") for key in keys])
     if np.array_equal(order.to_numpy(), np.arange(len(order), dtype=np.uint64)):
         return rows
     return rows.take(order).combine_chunks()
+
+
+def _has_ties(rows: pa.Table, keys: Sequence[str]) -> bool:
+    """Whether two rows that are neighbours have the same keys."""
+    if rows.num_rows < 2:
+        return False
+    same = np.ones(rows.num_rows - 1, dtype=bool)
+    for key in keys:
+        column = rows[key].chunk(0)
+        above, below = column.slice(0, len(column) - 1), column.slice(1)
+        equal = pc.or_(pc.equal(above, below).fill_null(False), pc.and_(above.is_null(), below.is_null()))
+        same &= equal.to_numpy(zero_copy_only=False)
+    return bool(same.any())
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -62,12 +83,6 @@ def schema_of(table: str) -> pa.Schema:
     if table not in TABLES:
         raise NotFound("open", f"table {table}", f"the tables are {', '.join(TABLES)}")
     return TABLES[table]
-
-
-def _order(table: str) -> tuple[str, ...]:
-    """Sort keys; where they are not unique, every other column decides, so that the order is total."""
-    keys = SORT_KEYS[table]
-    return (*keys, *(name for name in TABLES[table].names if name not in keys)) if table == "decisions" else keys
 
 
 def encode(table: str, rows: pa.Table) -> bytes:

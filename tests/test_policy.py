@@ -27,10 +27,13 @@ def test_a_policy_without_arguments_is_the_default_preset() -> None:
 def test_gopher_has_the_papers_numbers() -> None:
     gopher = bounds("gopher")
 
-    assert gopher["gopher_words"] == (50, 100_000)
-    assert gopher["gopher_mean_word_length"] == (3, 10)
-    assert gopher["gopher_alpha_words"] == (0.8, None)
-    assert gopher["gopher_stop_words"] == (2, None)
+    quality = {name: gopher[f"gopher_{name}"] for name in ("words", "mean_word_length", "alpha_words", "stop_words")}
+    assert quality == {
+        "words": (50, 100_000),
+        "mean_word_length": (3, 10),
+        "alpha_words": (0.8, None),
+        "stop_words": (2, None),
+    }
     assert [gopher[f"gopher_top_{n}gram"][1] for n in (2, 3, 4)] == [0.20, 0.18, 0.16]
     assert [gopher[f"gopher_dup_{n}gram"][1] for n in range(5, 11)] == [0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
     assert [gopher[f"gopher_dup_{what}"][1] for what in ("lines", "paragraphs", "line_chars")] == [0.3, 0.3, 0.2]

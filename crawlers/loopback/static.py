@@ -1,7 +1,7 @@
 """Serves whole static sites from tar archives, each under its own host name: a web with real pages on one port.
 
-`python -m crawlers.loopback.static FOLDER` reads FOLDER/manifest.json (a list of {host, archive}), prints the address
-it listens on, and stops when its standard input closes, so it never outlives who started it.
+`python -m crawlers.loopback.static FOLDER` reads FOLDER/manifest.json (a list of {host, archive, orig_hosts}), prints
+the address it listens on, and stops when its standard input closes, so it never outlives who started it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import json
 import mimetypes
 import os
+import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -26,23 +27,30 @@ Site = dict[str, tuple[bytes, str]]
 
 def load(folder: Path) -> dict[str, Site]:
     """Every site of a manifest by host name, wholly in memory."""
-    sites: dict[str, Site] = {}
-    for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8")):
-        with tarfile.open(folder / entry["archive"]) as archive:
-            site: Site = {}
-            for member in archive:
-                if (body := archive.extractfile(member)) is not None:
-                    name = member.name.removeprefix("./").lstrip("/")
-                    site[name] = (body.read(), mimetypes.guess_type(name)[0] or "application/octet-stream")
-        sites[entry["host"]] = site
-    return sites
+    return {
+        entry["host"]: _site(folder / entry["archive"], entry["host"], entry.get("orig_hosts", ()))
+        for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    }
 
 
-def find(site: Site, path: str) -> tuple[bytes, str] | None:
-    """The exact file, else the folder's index.html, else the path with .html, else nothing."""
+def _site(path: Path, host: str, published_as: Sequence[str]) -> Site:
+    """The files of an archive; links to the names under which the site was published lead back into it."""
+    old = re.compile(rf"https?://(?:{'|'.join(map(re.escape, published_as))})(?=[/\"'#?])".encode())
+    site: Site = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if (opened := archive.extractfile(member)) is not None:
+                name, body = member.name.removeprefix("./").lstrip("/"), opened.read()
+                mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
+                site[name] = (old.sub(f"http://{host}".encode(), body) if published_as else body, mime)
+    return site
+
+
+def find(site: Site, path: str) -> str | None:
+    """The name of the file that answers for a path: the exact one, else the folder's index.html, else with .html."""
     name = unquote(path).lstrip("/")
     folder = f"{name.rstrip('/')}/index.html".lstrip("/")
-    return site.get(name) or site.get(folder) or site.get(f"{name}.html")
+    return next((file for file in (name, folder, f"{name}.html") if file in site), None)
 
 
 async def serve(folder: Path) -> None:
@@ -52,9 +60,9 @@ async def serve(folder: Path) -> None:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         site = sites.get((request.host or "").partition(":")[0])
         found = find(site, request.rel_url.raw_path) if site is not None else None
-        if found is None:
+        if site is None or found is None:
             return web.Response(status=404, text="not found")
-        return web.Response(body=found[0], headers={"Content-Type": found[1]})
+        return web.Response(body=site[found][0], headers={"Content-Type": site[found][1]})
 
     runner = web.ServerRunner(web.Server(answer, access_log=None))
     await runner.setup()

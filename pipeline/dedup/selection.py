@@ -102,4 +102,5 @@ def _tests(policy: Policy) -> list[_Test]:
 
 def _speaks(languages: tuple[str, ...]) -> str:
     """SQL: the document is in one of these languages; an unknown language is none of them."""
-    return f"coalesce(lang IN ({', '.join(f"'{code}'" for code in languages)}), false)"
+    codes = ", ".join(f"'{code}'" for code in languages)
+    return f"coalesce(lang IN ({codes}), false)"

@@ -38,4 +38,10 @@ def _measured(texts: Sequence[str | None]) -> list[dict[str, int | float | None]
 
 
 def _of(view: View) -> dict[str, int | float | None]:
-    return {"chars": view.chars, **gopher.quality(view), **gopher.repetition(view), **c4.values(view), **fineweb.values(view)}
+    return {
+        "chars": view.chars,
+        **gopher.quality(view),
+        **gopher.repetition(view),
+        **c4.values(view),
+        **fineweb.values(view),
+    }

@@ -30,9 +30,10 @@ _FIRST_DUPLICATE, _LAST = DUPLICATES[0], DUPLICATES[-1]
 @compiled
 def _words(data: Bytes, start: int, stop: int, classes: Bytes, hashes: Hashes, chars: Numbers, row: Numbers) -> int:
     """Hash and measure the words of data[start:stop] (UTF-8), fill row[:4]; their number."""
-    words, at = 0, start
+    words = 0
+    at = start
     inside, single = False, False
-    flags = 0  # of all characters of the word so far
+    flags = np.int64(0)  # of all characters of the word so far
     while at < stop:
         lead = np.int64(data[at])
         width = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
@@ -52,7 +53,7 @@ def _words(data: Bytes, start: int, stop: int, classes: Bytes, hashes: Hashes, c
                 words += 1
                 hashes[words - 1] = 0xCBF29CE484222325
                 chars[words - 1] = 0
-                inside, single, flags = True, kind & SINGLE != 0, 0
+                inside, single, flags = True, kind & SINGLE != 0, np.int64(0)
             value = hashes[words - 1]
             for k in range(width):
                 value = (value ^ np.uint64(data[at + k])) * np.uint64(0x100000001B3)  # FNV-1a
@@ -69,7 +70,7 @@ def _words(data: Bytes, start: int, stop: int, classes: Bytes, hashes: Hashes, c
 
 
 @compiled
-def _slot(key: np.uint64, keys: Hashes, stamps: Numbers, stamp: int, mask: int) -> int:
+def _slot(key: np.uint64, keys: Hashes, stamps: Numbers, stamp: int, mask: int) -> np.int64:
     """Where `key` is or belongs in the open hash table; a slot with another stamp is free."""
     spread = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
     at = np.int64(spread >> np.uint64(24)) & mask
@@ -79,11 +80,11 @@ def _slot(key: np.uint64, keys: Hashes, stamps: Numbers, stamp: int, mask: int) 
 
 
 @compiled
-def _top(grams: Hashes, lengths: Numbers, number: int, n: int, keys: Hashes, stamps: Numbers, stamp: int) -> int:
+def _top(grams: Hashes, lengths: Numbers, number: int, n: int, keys: Hashes, stamps: Numbers, stamp: int) -> np.int64:
     """Characters (with spaces) of the most frequent of `number` n-grams times its occurrences; ties go to the first."""
     mask = keys.size - 1
     counts, slots = np.zeros(keys.size, np.int64), np.empty(number, np.int64)
-    most = 0
+    most = np.int64(0)
     for i in range(number):
         at = _slot(grams[i], keys, stamps, stamp, mask)
         stamps[at], keys[at], slots[i] = stamp, grams[i], at
@@ -91,15 +92,17 @@ def _top(grams: Hashes, lengths: Numbers, number: int, n: int, keys: Hashes, sta
         most = max(most, counts[at])
     for i in range(number):
         if counts[slots[i]] == most:
-            return most * (lengths[i] + n - 1)
-    return 0
+            return np.int64(most * (lengths[i] + n - 1))
+    return np.int64(0)
 
 
 @compiled
-def _duplicated(grams: Hashes, lengths: Numbers, number: int, n: int, keys: Hashes, stamps: Numbers, stamp: int) -> int:
+def _duplicated(
+    grams: Hashes, lengths: Numbers, number: int, n: int, keys: Hashes, stamps: Numbers, stamp: int
+) -> np.int64:
     """Characters of n-grams that occurred before; after one, the search goes on behind it."""
     mask = keys.size - 1
-    total, i = 0, 0
+    total, i = np.int64(0), 0
     while i < number:
         at = _slot(grams[i], keys, stamps, stamp, mask)
         if stamps[at] == stamp:
