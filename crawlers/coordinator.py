@@ -47,9 +47,10 @@ T = TypeVar("T")
 
 
 class LocalCoordinator:
-    """The port `crawlers.messages.Coordinator` over a frontier and a store, both of which stay the caller's to close.
+    """The port `crawlers.messages.Coordinator` over a frontier and a store.
 
-    `agent` says in the log who committed. Close it when the nodes have stopped.
+    What is passed in, a `child` too, stays the caller's to close. `agent` says in the log who committed. Close it when
+    the nodes have stopped.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LocalCoordinator:
         self._clock = clock
         self._agent = agent
         self._child = child or Child()
+        self._own_child = child is None
         self._thread = ThreadPoolExecutor(1, "frontier")
         self._room = asyncio.Semaphore(AT_ONCE)
         self._commits = asyncio.Lock()
@@ -124,7 +126,8 @@ class LocalCoordinator:
         """End the child and the thread. What was not committed is committed by the next coordinator."""
         if self._background is not None:
             self._background.cancel()
-        self._child.close()
+        if self._own_child:
+            self._child.close()
         self._thread.shutdown()
 
     async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -76,7 +76,7 @@ def search(
         emit(asdict(answer))
         return
     for hit in answer.hits:
-        typer.echo(f"{hit.rank}. {hit.title or hit.url}\n   {hit.url}\n   {hit.passage}")
+        typer.echo(f"{hit.rank}. {hit.title or hit.url}\n   {hit.url}\n   {' '.join(hit.passage.split())}")
         typer.echo(f"   fetched {hit.fetched_at:%Y-%m-%d %H:%M} UTC, capture {hit.capture_id[:12]}\n")
     console.print(f"{len(answer.hits)} results from snapshot {answer.snapshot[:12]}")
 

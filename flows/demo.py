@@ -95,10 +95,10 @@ def _batch(store: Store, echo: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def _search(store: Store, echo: Callable[[str], Any]) -> list[dict[str, Any]]:
-    answer = index.search(store, QUESTION, k=2)
+    answer = index.search(store, QUESTION, k=1)
     echo(f"\none search: {QUESTION}")
     for hit in answer.hits:
-        echo(f"  {hit.rank}. {hit.title}  {hit.url}\n     {hit.passage}")
+        echo(f"  {hit.rank}. {hit.title}  {hit.url}\n     {' '.join(hit.passage.split())}")
     return [asdict(hit) for hit in answer.hits]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # Before Prefect reads its settings: no telemetry, and time for its own server to start on a small machine.
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -65,7 +65,7 @@ def crawl(seeds: list[str], settings: dict[str, Any] | None = None) -> dict[str,
     return asdict(crawling.crawl(_store(chosen, create=True), seeds, chosen, quiet=True))
 
 
-@flow(name="clean", task_runner=ThreadPoolTaskRunner[Any](max_workers=1))
+@flow(name="clean", task_runner=cast("Any", ThreadPoolTaskRunner(max_workers=1)))
 def clean(settings: dict[str, Any] | None = None) -> dict[str, Any]:
     """Clean what is not cleaned yet, a task for each batch."""
     chosen = _settings(settings)

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -76,33 +77,37 @@ def _ended(pid: int) -> int:
 
 def _serve(parent: socket.socket) -> NoReturn:
     """Be a child: clean chunks until there are no more. Never returns into the stem's code."""
-    status = 1
     try:
         _confine()
         _clean_chunks(parent)
-        status = 0
     except (EOFError, OSError):
-        status = 0  # nobody wants the result
+        os._exit(0)  # nobody wants more
+    except MemoryError:
+        os._exit(1)  # the page's doing
+    except BaseException:  # noqa: BLE001 - a bug of ours; the caller sees a death, standard error its reason
+        traceback.print_exc()
     finally:
-        os._exit(status)
+        os._exit(1)
 
 
-def _clean_chunks(parent: socket.socket) -> None:
+def _clean_chunks(parent: socket.socket) -> NoReturn:
     from pipeline.documents import documents
     from pipeline.recipe import Recipe
 
     _, told = wire.receive(parent)
     options = json.loads(told)
     recipe, limits = Recipe(**options["recipe"]), Limits(**options["limits"])
-    _bound_memory(limits.memory_bytes)
+    most = _bound_memory(limits.memory_bytes)
 
     def begin() -> None:
+        _check_memory(most)
         wire.send(parent, wire.BEGIN)
         _bound_time(limits.cpu_seconds)
 
     while True:
         _, data = wire.receive(parent)
         table = documents(wire.unpacked(data), recipe, begin)
+        _check_memory(most)
         wire.send(parent, wire.DONE, wire.packed(table))
 
 
@@ -115,12 +120,27 @@ def _confine() -> None:
             Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _bound_memory(more: int) -> None:
-    """Let the address space grow by `more` bytes; only Linux says how large it is."""
-    with contextlib.suppress(OSError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + more
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+def _bound_memory(more: int) -> int:
+    """Let the address space grow by `more` bytes; how large it may become. Only Linux says how large it is."""
+    if (size := _status("VmSize")) is None:
+        return sys.maxsize
+    resource.setrlimit(resource.RLIMIT_AS, (size + more, size + more))
+    return size + more
+
+
+def _check_memory(most: int) -> None:
+    """Raise MemoryError when a page came near the bound: a parser may have met it, and gone on with half a page."""
+    if (_status("VmPeak") or 0) > most - most // 16:
+        raise MemoryError
+
+
+def _status(name: str) -> int | None:
+    """Bytes of address space, as /proc/self/status has them; None where there is no such file."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":")), None)
 
 
 def _bound_time(seconds: int) -> None:

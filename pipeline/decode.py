@@ -80,8 +80,8 @@ def decode(data: bytes, charset: str | None = None) -> Decoded:
     declared = _codec(charset)
     if declared in ("utf-16-le", "utf-16-be"):  # only HTTP can say so: a meta element would not be found
         return Decoded(data.decode(declared, "replace"), declared)
-    # An escape makes ISO-2022-JP, whose bytes are all ASCII.
-    if b"\x1b" not in data and (text := _utf8(data)) is not None:
+    escaped = b"\x1b" in data and data.isascii()  # may be ISO-2022-JP, whose bytes look like UTF-8
+    if not escaped and (text := _utf8(data)) is not None:
         return Decoded(text, "utf-8")
     for stated in dict.fromkeys((declared, _meta(data))):
         if stated is not None and (text := _believed(data, stated)) is not None:

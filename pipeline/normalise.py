@@ -27,6 +27,7 @@ _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\xad\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffc"
     f"{_NONCHARACTERS}]+"
 )
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # from character references; UTF-8 can not hold them
 _ASCII_INVISIBLE: Final = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f]+")
 
 # Tag characters spell the flags of England, Scotland and Wales after a black flag; anywhere else they hide text.
@@ -92,11 +93,8 @@ def normalise(text: str) -> str:
 def _once(text: str) -> str:
     text = _BREAK.sub("\n", text)
     if text.isascii():
-        text = _ASCII_INVISIBLE.sub("", text)
-    else:
-        # Surrogates can come from character references; UTF-8 can not hold them.
-        text = _visible(_repaired(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")))
-    return _spaced(text)
+        return _spaced(_ASCII_INVISIBLE.sub("", text))
+    return _spaced(_visible(_repaired(_SURROGATE.sub("\ufffd", text))))
 
 
 def _repaired(text: str) -> str:

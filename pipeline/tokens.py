@@ -57,19 +57,23 @@ def _character_class(ranges: tuple[tuple[int, int], ...]) -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
-def _without_marks(ranges: tuple[tuple[int, int], ...]) -> str:
-    """A character class of the ranges' characters that are no combining marks."""
-    kept = (chr(code) for first, last in ranges if last < 0x20000 for code in range(first, last + 1))
-    ideographs = tuple(pair for pair in ranges if pair[0] >= 0x20000)  # 131,072 characters, no marks
-    marks = re.compile(f"[{_character_class(MARKS)}]")
-    return marks.sub("", "".join(kept)) + _character_class(ideographs)
-
-
 _WORD: Final = re.compile(r"\w+")
+_SPLIT: Final = _character_class(SPLIT)
 _MARKS: Final = _character_class(MARKS)
-_SPLIT: Final = rf"[{_without_marks(SPLIT)}]"
-# A word runs up to the first character that is neither a word character nor a mark, or that is of a split script.
-_TOKEN: Final = re.compile(rf"(?!{_SPLIT})\w(?:(?!{_SPLIT})[\w{_MARKS}])*|{_SPLIT}(?<=\w)[{_MARKS}]*")
+_SPLIT_MARKS: Final = _character_class(
+    tuple(
+        (max(first, start), min(last, stop))
+        for first, last in MARKS
+        for start, stop in SPLIT
+        if max(first, start) <= min(last, stop)
+    )
+)
+_JOINS: Final = (
+    rf"(?:(?![{_SPLIT}])[\w{_MARKS}])*"  # most of a word; marks of split scripts rarely follow other letters
+)
+_TOKEN: Final = re.compile(
+    rf"(?![{_SPLIT}])\w{_JOINS}(?:[{_SPLIT_MARKS}]+{_JOINS})*|[{_SPLIT}](?<=\w)[{_MARKS}]*",
+)
 
 
 def tokens(text: str) -> list[str]:

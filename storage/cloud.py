@@ -6,6 +6,8 @@ A bucket's credentials, region and endpoint come from the environment (`AWS_*`),
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -66,8 +68,8 @@ class MemoryBackend(CloudBackend):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, MemoryStore())
-        self._folder: Final = tempfile.TemporaryDirectory(prefix="thresher-memory-", ignore_cleanup_errors=True)
-        self.state: Final = Path(self._folder.name)
+        self.state: Final = Path(tempfile.mkdtemp(prefix="thresher-memory-"))
+        atexit.register(shutil.rmtree, self.state, ignore_errors=True)
 
 
 _memory: Final[dict[str, MemoryBackend]] = {}
@@ -79,7 +81,9 @@ def connect(url: str) -> CloudBackend:
     url = url.rstrip("/")
     if url.startswith("memory:"):
         with _memory_lock:
-            return _memory.setdefault(url, MemoryBackend(url)) if url not in _memory else _memory[url]
+            if url not in _memory:
+                _memory[url] = MemoryBackend(url)
+            return _memory[url]
     try:
         return CloudBackend(url, S3Store.from_url(url))
     except BaseError as error:

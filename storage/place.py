@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from storage.backend import Backend
 from storage.errors import NotAStore
@@ -21,14 +21,18 @@ _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 def connect(url: str, *, create: bool) -> tuple[Backend, Path]:
     """Backend and state folder; NotAStore when nothing of ours is there, or (with `create`) something else is."""
-    parts = urlsplit(url)
-    if parts.scheme in _CLOUDS and "://" in url:
+    scheme, is_url, rest = url.partition("://")
+    if is_url and scheme in _CLOUDS:
         return _cloud(url, create=create)
-    if "://" in url and parts.scheme != "file":
-        schemes = "a path, file:///path, s3://bucket/prefix or memory://name"
-        raise NotAStore("open store", url, f"no scheme {parts.scheme!r}", f"a store is {schemes}")
-    root = Path(unquote(parts.path) if url.startswith("file://") else url).expanduser().resolve()
-    return _local(root, create=create)
+    if is_url and scheme != "file":
+        hint = "a store is at a path, file:///path, s3://bucket/prefix or memory://name"
+        raise NotAStore("open store", url, f"no scheme {scheme!r}", hint)
+    root = Path(unquote(rest) if is_url else url).expanduser().resolve()
+    try:
+        return _local(root, create=create)
+    except OSError as error:
+        hint = "name a folder that you may read and write"
+        raise NotAStore("open store", str(root), error.strerror or str(error), hint) from error
 
 
 def _local(root: Path, *, create: bool) -> tuple[Backend, Path]:

@@ -48,6 +48,7 @@ class Store:
         self.backend: Final = backend  # for code of this room that looks at a store from below: verify, later gc
         self._state_dir: Final = state_dir
         self._heads: Final[dict[str, Commit]] = {}
+        self._written: Final[set[str]] = set()  # shards by this object, which need not be looked for
         self._holdings: Final = Holdings(self._read_json)
 
     def __repr__(self) -> str:
@@ -172,7 +173,7 @@ class Store:
 
         canonical = shards.canonical_rows(table, rows)
         data = shards.encode(table, canonical)
-        self.put_blob(data, "parquet")
+        self._written.add(self.put_blob(data, "parquet"))
         return shards.describe(table, canonical, data, covers)
 
     def scan(self, snapshot: Snapshot, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -188,7 +189,7 @@ class Store:
 
     def _require(self, shards: Sequence[Shard]) -> None:
         for shard in shards:
-            if not self.has_blob(shard.digest, "parquet"):
+            if shard.digest not in self._written and not self.has_blob(shard.digest, "parquet"):
                 raise BlobMissing("commit", f"{shard.digest}.parquet", "this shard was never written to this store")
 
     def _read_json(self, digest: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,10 +71,10 @@ def table(docs: Sequence[Doc], signature: bytes | None = None, *, with_rights: b
 
 def published(documents: pa.Table, policy: Policy) -> dict[str, list[dict[str, Any]]]:
     """The three tables of `publish`, as sorted rows."""
-    described = documents.drop_columns(["text"]).append_column("chars", pa.compute.utf8_length(documents["text"]))
+    described = documents.drop_columns(["text"]).append_column("chars", pc.utf8_length(documents["text"]))
 
     def texts(ids: pa.Array) -> pa.Table:
-        return documents.filter(pa.compute.is_in(documents["capture_id"], ids.cast(pa.binary(32))))
+        return documents.filter(pc.is_in(documents["capture_id"], ids.cast(pa.binary(32))))
 
     with duckdb.connect() as scratch:
         publish(described.to_batches(), policy, texts, scratch)

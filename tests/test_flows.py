@@ -31,10 +31,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a Prefect server of its own, with an empty database."""
-    import flows.deployed  # sets what Prefect must know before it is imported
-
     from prefect.settings import PREFECT_API_URL
     from prefect.testing.utilities import prefect_test_harness
+
+    import flows.deployed  # sets what Prefect must know before it is imported
 
     assert flows.deployed
     with prefect_test_harness(server_startup_timeout=120):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -263,6 +264,17 @@ def test_racing_committers_lose_nothing_and_repeat_nothing(tmp_path: Path) -> No
     assert [commit.number for commit in history] == list(range(40, 0, -1))
     assert all(new.parent == old.snapshot for new, old in pairwise(history))
     assert verify(store).problems == []
+
+
+def test_threads_of_one_process_may_commit_by_one_store(store: Store) -> None:
+    shards = [shard(store, number, covers=(f"work {number % 20}",)) for number in range(40)]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: add(store, one), shards))
+
+    assert len(numbers(store)) == 20
+    assert store.covered("corpus", "edges") == {f"work {number}" for number in range(20)}
+    assert len(store.history("corpus")) == 20
 
 
 @pytest.mark.parametrize("after", [3, 7])

@@ -68,7 +68,8 @@ def test_every_outcome_is_what_the_page_was_made_for() -> None:
 
 
 def test_the_server_ends_with_whoever_started_it() -> None:
-    code = "import os\nfrom crawlers.loopback import running\nwith running() as a: print(a, flush=True); os.kill(os.getpid(), 9)"
+    kill = "os.kill(os.getpid(), 9)"
+    code = f"import os\nfrom crawlers.loopback import running\nwith running() as a: print(a, flush=True); {kill}"
     started = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1]
     )

@@ -197,11 +197,10 @@ def _copy_captures(source: Store, target: Store, hosts: tuple[str, ...]) -> None
     """Only the captures of some hosts, each bundle cut into small ones so that there are slices enough."""
     from crawlers.importer import import_warc
 
+    wanted = "WHERE list_contains(?, host) AND page_id IS NOT NULL ORDER BY url"
     with sql.connect(source) as con:
-        captures = con.execute(
-            "SELECT * FROM captures WHERE list_contains(?, host) AND page_id IS NOT NULL ORDER BY url", [list(hosts)]
-        ).to_arrow_table()
-    rows = captures.select(["bundle", "offset", "length"]).to_pylist()
+        query = f'SELECT bundle, "offset", length FROM captures {wanted}'
+        rows = con.sql(query, params=[list(hosts)]).to_arrow_table().to_pylist()
     for number, start in enumerate(range(0, len(rows), 15)):
         path = target.state_dir / f"part-{number}.warc.gz"
         path.parent.mkdir(parents=True, exist_ok=True)

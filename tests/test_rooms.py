@@ -19,7 +19,7 @@ NOT_IMPORTABLE = ("bench", "docs", "tests")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "storage": ("storage",),
     "pipeline": ("pipeline", "storage.schema", "storage.errors"),
-    "crawlers": ("crawlers", "storage", "pipeline.minhash", "pipeline.extract", "pipeline.tokens"),
+    "crawlers": ("crawlers", "storage", "pipeline.decode", "pipeline.extract", "pipeline.minhash", "pipeline.tokens"),
     "flows": ("flows", "crawlers", "pipeline", "storage"),
 }
 HOMES: dict[str, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("crawlers/", "flows/"),
     "trafilatura": ("pipeline/",),
     "datasketch": ("pipeline/",),
-    "duckdb": ("storage/", "pipeline/dedup/"),
+    "duckdb": ("storage/", "pipeline/dedup/", "pipeline/__init__.py"),
     "obstore": ("storage/",),
     "tantivy": ("storage/",),
 }

@@ -192,6 +192,14 @@ def test_a_place_without_a_store_is_refused(tmp_path: Path) -> None:
         open_store("ftp://example.org/store")
 
 
+def test_a_folder_that_can_not_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(NotAStore) as caught:
+        open_store(str(tmp_path / "file" / "store"), create=True)
+    assert caught.value.hint
+
+
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear reader")
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from typing import Final, Literal
 
 from crawlers import pace
@@ -116,23 +117,27 @@ class Leasing:
         """A lease of this host, or None; then it is due later, or not at all."""
         later: list[float] = []
         parked = False
-        running = crawls.running(self._con)
-        turn = [crawl for crawl in running if crawl.id > host.last_crawl]
         standings = self._robots.of_host(host.id, now)
-        for crawl in [*turn, *(crawl for crawl in running if crawl.id <= host.last_crawl)]:
-            for standing in standings:
-                if not self._has_queued(crawl, standing.origin):
-                    continue
-                result = self._of_origin(host, crawl, standing, node, now)
-                if isinstance(result, Lease):
-                    return result
-                parked = parked or result == "no room"
-                if isinstance(result, float):
-                    later.append(result)
+        for crawl, standing in product(self._in_turn(host), standings):
+            if not self._has_queued(crawl, standing.origin):
+                continue
+            result = self._of_origin(host, crawl, standing, node, now)
+            if isinstance(result, Lease):
+                return result
+            if isinstance(result, float):
+                later.append(result)
+                if standing.step != "wait":
+                    break  # it waits for its own pace: who comes after must not take its turn
+            parked = parked or result == "no room"
         self._con.execute(
             "UPDATE hosts SET due_at = ?, parked = ? WHERE id = ?", (min(later, default=None), parked, host.id)
         )
         return None
+
+    def _in_turn(self, host: _Host) -> list[Crawl]:
+        """The running crawls, the one after that which had the host last first."""
+        running = crawls.running(self._con)
+        return sorted(running, key=lambda crawl: (crawl.id <= host.last_crawl, crawl.id))
 
     def _has_queued(self, crawl: Crawl, origin: int) -> bool:
         asked = f"SELECT 1 FROM urls WHERE origin = ? AND crawl = ? AND state = {State.QUEUED} LIMIT 1"

@@ -1,6 +1,7 @@
 """Hosts and origins: their numbers, and the moment when a host is looked at again.
 
-Invariant: a host with a queued URL and no open lease has `due_at` or is parked; `due_at` is never too late.
+Invariant: a host with a queued URL and no open lease has `due_at` or is parked; `due_at` is never too late. It may be
+too early: whoever looks then finds out how long the host is blocked, and whether its crawls have the patience.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Places:
     def wake_origins(self, origins: Iterable[int]) -> None:
         """URLs of these origins were queued: their hosts have something to do."""
         self._con.execute(
-            "UPDATE hosts SET parked = 0, due_at = max(last_at + gap, blocked_until) WHERE due_at IS NULL "
+            "UPDATE hosts SET parked = 0, due_at = last_at + gap WHERE due_at IS NULL "
             "AND lease IS NULL AND id IN (SELECT host FROM origins WHERE id IN (SELECT value FROM json_each(?)))",
             (json.dumps(sorted(set(origins))),),
         )
@@ -58,7 +59,7 @@ def wake_host(con: sqlite3.Connection, host: int) -> None:
     """Set when a host without a lease is looked at next: at its pace when a URL of it is queued, else never."""
     con.execute(
         "UPDATE hosts SET parked = 0, due_at = CASE WHEN EXISTS (SELECT 1 FROM origins o JOIN urls u "
-        "ON u.origin = o.id AND u.state = 0 WHERE o.host = hosts.id) THEN max(last_at + gap, blocked_until) END "
+        "ON u.origin = o.id AND u.state = 0 WHERE o.host = hosts.id) THEN last_at + gap END "
         "WHERE id = ? AND lease IS NULL",
         (host,),
     )
@@ -66,4 +67,4 @@ def wake_host(con: sqlite3.Connection, host: int) -> None:
 
 def wake_parked(con: sqlite3.Connection) -> None:
     """Pages that were leased went back to the queue: budgets have room again."""
-    con.execute("UPDATE hosts SET parked = 0, due_at = max(last_at + gap, blocked_until) WHERE parked")
+    con.execute("UPDATE hosts SET parked = 0, due_at = last_at + gap WHERE parked")

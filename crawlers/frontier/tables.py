@@ -18,6 +18,8 @@ from storage.errors import Corrupt, StoreFull
 
 VERSION: Final = 1
 CACHE_KIB: Final = 131_072
+CHECKPOINT_PAGES: Final = 16_384
+"""Pages of 4 KiB in the log before they are moved into the file: the keys are random, so waiting merges many writes."""
 
 
 class State(IntEnum):
@@ -175,6 +177,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         con.execute("PRAGMA journal_mode = WAL")
         con.execute("PRAGMA synchronous = FULL")
         con.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        con.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     con.execute("PRAGMA temp_store = MEMORY")
     version = con.execute("PRAGMA user_version").fetchone()[0]
     if version == 0 and not read_only:

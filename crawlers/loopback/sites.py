@@ -157,7 +157,7 @@ def _odd() -> list[Page]:
     spam = "".join(f"<p>Buy cheap watches now, best cheap watches, click here {n % 3}.</p>" for n in range(60))
     noai = '<meta name="robots" content="noai, noimageai">'
     contact = "<p>" + " ".join(
-        [*plain.paragraphs, "Write to someone@plaza.test or to the machine at 198.18.0.1 and 8.8.4.4."]
+        [*plain.paragraphs, "Write to someone@office.internal or to the machine at 198.18.0.1 and 8.8.4.4."]
     )
     pages = [
         one("/spam/1", html("Watches", spam, host=host), "spam"),
@@ -180,7 +180,7 @@ def _odd() -> list[Page]:
         one("/gone", html("Gone", "<p>Not here.</p>", host=host), "gone", status=404),
     ]
     links = [(page.path, f"{page.planted} {page.path}") for page in pages if page.path != "/loop/b"]
-    mail = [("mailto:someone@plaza.test", "mail"), ("javascript:void(0)", "script"), ("http://[", "broken")]
+    mail = [("mailto:someone@office.internal", "mail"), ("javascript:void(0)", "script"), ("http://[", "broken")]
     robots = "User-agent: *\nDisallow: /denied/\n"
     return [_robots(host, robots), _index(host, [*links, *mail]), _about(host), *pages]
 
