@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from crawlers.findings import Finding
-from storage.errors import BadBundle
+from storage.errors import BadBundle, ThresherError
 
 T = TypeVar("T")
 
@@ -38,6 +38,13 @@ class Limits:
     page: float = 5.0
 
 
+class Unreadable(Exception):
+    """A parser gave up in the child, out of memory for instance."""
+
+
+_OVER_LIMITS: Final = (ProcessExpired, TimeoutError, Unreadable)
+
+
 class Child:
     """Reads bundles in processes of its own, which start with the first bundle and again whenever one was killed."""
 
@@ -50,11 +57,11 @@ class Child:
         """The findings of a bundle, with the links of its pages unless they are not wanted; BadBundle, Corrupt."""
         try:
             return await self._run(self._limits.bundle, _unpack, bundle, agent, links)
-        except (ProcessExpired, TimeoutError) as error:
+        except _OVER_LIMITS as error:
             _log.warning("a bundle killed its reader (%s); its pages are read one by one", error)
         try:
             found = await self._run(self._limits.bundle, _unpack, bundle, agent, False)
-        except (ProcessExpired, TimeoutError) as error:
+        except _OVER_LIMITS as error:
             raise BadBundle("read bundle", f"{len(bundle)} bytes", "it can not be read within limits") from error
         return [await self._with_links(bundle, finding, agent) for finding in found] if links else found
 
@@ -64,7 +71,7 @@ class Child:
         record = bundle[finding.offset : finding.offset + finding.length]
         try:
             return replace(finding, links=await self._run(self._limits.page, _links_of, record, agent))
-        except (ProcessExpired, TimeoutError):
+        except _OVER_LIMITS:
             _log.warning("the links of %s can not be read within limits; it gets none", finding.url)
             return finding
 
@@ -89,6 +96,10 @@ def _timed(seconds: float, work: Callable[..., T], *arguments: Any) -> T:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         return work(*arguments)
+    except ThresherError:
+        raise
+    except Exception as error:
+        raise Unreadable(repr(error)) from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 

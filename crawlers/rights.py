@@ -130,6 +130,8 @@ def evaluate(robots: Robots | None, settled: bool, url: str, agent: str, x_robot
 
 def _of_groups(robots: Robots, url: str) -> Iterator[Signal]:
     """One signal per use and verdict, naming all agents, so that long lists of agents stay short rows."""
+    if robots.named.isdisjoint(_AGENTS_BY_TOKEN):
+        return
     named: dict[tuple[Use, Verdict], list[str]] = {}
     for agent, uses in AI_AGENTS.items():
         if robots.names(agent):

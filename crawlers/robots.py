@@ -87,13 +87,16 @@ class _Merged:
 
 
 class Robots:
-    """A parsed robots.txt. Questions name an agent by its product token or by a whole User-Agent header."""
+    """A parsed robots.txt. Questions name an agent by its product token or by a whole User-Agent header.
 
-    __slots__ = ("_groups", "_merged", "_named", "sitemaps")
+    `named` are the lower-case tokens that groups name, `sitemaps` the values of its Sitemap lines as they stand.
+    """
+
+    __slots__ = ("_groups", "_merged", "named", "sitemaps")
 
     def __init__(self, groups: list[_Group], sitemaps: tuple[str, ...]) -> None:
         self._groups = groups
-        self._named = frozenset().union(*(group.agents for group in groups)) if groups else frozenset()
+        self.named = frozenset().union(*(group.agents for group in groups)) if groups else frozenset()
         self._merged: dict[str, _Merged] = {}
         self.sitemaps = sitemaps
 
@@ -119,11 +122,11 @@ class Robots:
 
     def names(self, agent: str) -> bool:
         """Whether a group names `agent` itself, not only everybody."""
-        return _token(agent) in self._named
+        return _token(agent) in self.named
 
     def _for(self, agent: str) -> _Merged:
         token = _token(agent)
-        wanted = token if token in self._named else "*"
+        wanted = token if token in self.named else "*"
         if wanted not in self._merged:
             self._merged[wanted] = self._merge(wanted)
         return self._merged[wanted]

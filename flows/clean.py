@@ -7,7 +7,7 @@ resume after a crash and to keep two cleaners from writing a row twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +29,7 @@ BATCH_BYTES: Final = 16 << 20
 """A batch, and so a shard and a commit, is closed by whichever comes first: pages, or compressed bytes of pages."""
 
 CHUNK_ROWS: Final = 16
-CHUNK_BYTES: Final = 32 << 20
+CHUNK_BYTES: Final = 16 << 20
 """Payloads are read this many at a time and cleaned when this many bytes are together, to bound memory."""
 
 
@@ -93,10 +93,24 @@ def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
         yield batch
 
 
-def clean_batch(store: Store, batch: Sequence[Slice], recipe: Recipe, *, workers: int, at: datetime) -> int:
-    """Clean the pages of one batch and commit their documents; returns the number of documents with text."""
+def clean_batch(
+    store: Store,
+    batch: Sequence[Slice],
+    recipe: Recipe,
+    *,
+    workers: int,
+    at: datetime,
+    tell: Callable[[int], None] | None = None,
+) -> int:
+    """Clean the pages of one batch and commit their documents; returns the number of documents with text.
+
+    `tell` is called with the number of pages whenever some more of them are clean.
+    """
     parts: list[pa.Table] = [DOCUMENTS.empty_table()]
-    parts += [pipeline.clean(pages, recipe, workers=workers) for pages in _pages(store, batch)]
+    for pages in _pages(store, batch):
+        parts.append(pipeline.clean(pages, recipe, workers=workers))
+        if tell is not None:
+            tell(pages.num_rows)
     documents = pa.concat_tables(parts)
     shard = store.write_shard("documents", documents, covers=[piece.key for piece in batch])
     store.commit(log_of(recipe), add={"documents": [shard]}, meta={"recipe": recipe.id}, at=at, by="clean")
@@ -142,9 +156,13 @@ def clean(store: Store, recipe: Recipe, *, workers: int, quiet: bool = False) ->
         batches = plan(store, recipe)
         total = sum(piece.pages for batch in batches for piece in batch)
         done = documents = 0
+
+        def tell(pages: int) -> None:
+            nonlocal done
+            done += pages
+            meter.update(done, total, f"{documents:,} documents with text so far")
+
         for batch in batches:
-            documents += clean_batch(store, batch, recipe, workers=workers, at=datetime.now(UTC))
-            done += sum(piece.pages for piece in batch)
-            meter.update(done, total, f"{documents:,} documents with text")
+            documents += clean_batch(store, batch, recipe, workers=workers, at=datetime.now(UTC), tell=tell)
         meter.finish(f"{done:,} pages, {documents:,} documents with text" if batches else "nothing to do")
     return Cleaned(log_of(recipe), done, documents, len(batches))

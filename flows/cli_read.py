@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from flows.progress import Meter, console
 from flows.terminal import CorpusOption, JsonOption, QuietOption, StoreOption, app, emit, said, settings_from, store_at
 from storage.errors import BadConfig
-from storage.schema import USES, Use
+from storage.schema import USES
 
 FORMATS = ("table", "json", "csv", "parquet")
 
@@ -64,12 +64,14 @@ def search(
     """
     from storage import index
 
+    if not query.strip():
+        raise BadConfig("search", repr(query), "the query is empty", "give some words")
     if use not in USES:
         raise BadConfig("search", f"--use {use}", "no such use", f"one of {', '.join(USES)}")
     settings = settings_from(store=store, publish_name=corpus)
     with Meter("index", "documents", quiet=True) as meter:
         answer = index.search(
-            store_at(settings), query, k=k, use=cast("Use", use), corpus=settings.publish_name,
+            store_at(settings), query, k=k, use=use, corpus=settings.publish_name,
             progress=None if quiet else meter.update,
         )  # fmt: skip
     if as_json:

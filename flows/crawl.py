@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ async def _crawl(store: Store, frontier: Frontier, spec: CrawlSpec, settings: Se
     try:
         with _stopped_by_signals(stop):
             coordinator.add_crawl(spec)
+            _take_back(store, frontier, settings)
             reporting = asyncio.create_task(_report(coordinator, spec, meter))
             try:
                 await _run_nodes(store, coordinator, settings, stop)
@@ -105,14 +107,28 @@ async def _crawl(store: Store, frontier: Frontier, spec: CrawlSpec, settings: Se
     return Crawled(spec.name, told.pages, told.captures, told.denied, told.finished)
 
 
+def _take_back(store: Store, frontier: Frontier, settings: Settings) -> None:
+    """Of a process that was killed its nodes' leases are open still; the lock says that nobody works on them.
+
+    Not while a node has unsent bundles: what they hold is settled under those leases.
+    """
+    for number in range(settings.crawl_nodes):
+        key, spool = _of_node(store, number)
+        if not any(spool.unsent()):
+            frontier.abandon(key.node_id, time.time())
+
+
 async def _run_nodes(store: Store, coordinator: LocalCoordinator, settings: Settings, stop: asyncio.Event) -> None:
     """Run every node to its end; the first that fails stops the others, and its error is raised."""
     connect_to = settings.crawl_connect_to or None
     async with Fetcher(
         settings.crawl_user_agent, allow_private=settings.crawl_allow_private, connect_to=connect_to
     ) as fetcher:
-        nodes = [_node(store, coordinator, fetcher, settings, number) for number in range(settings.crawl_nodes)]
-        tasks = [asyncio.create_task(node.run(stop)) for node in nodes]
+        tasks = []
+        for number in range(settings.crawl_nodes):
+            key, spool = _of_node(store, number)
+            node = Node(coordinator, fetcher, key, spool, concurrency=settings.crawl_concurrency)
+            tasks.append(asyncio.create_task(node.run(stop)))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if any(task.done() and task.exception() for task in tasks):
             stop.set()
@@ -122,10 +138,9 @@ async def _run_nodes(store: Store, coordinator: LocalCoordinator, settings: Sett
             raise result
 
 
-def _node(store: Store, coordinator: LocalCoordinator, fetcher: Fetcher, settings: Settings, number: int) -> Node:
+def _of_node(store: Store, number: int) -> tuple[NodeKey, Spool]:
     folder = store.state_dir / "nodes"
-    key = NodeKey.load_or_create(folder / f"{number}.key")
-    return Node(coordinator, fetcher, key, Spool(folder / f"{number}.spool"), concurrency=settings.crawl_concurrency)
+    return NodeKey.load_or_create(folder / f"{number}.key"), Spool(folder / f"{number}.spool")
 
 
 async def _report(coordinator: LocalCoordinator, spec: CrawlSpec, meter: Meter) -> None:

@@ -97,17 +97,17 @@ def _clean_chunks(parent: socket.socket) -> NoReturn:
     _, told = wire.receive(parent)
     options = json.loads(told)
     recipe, limits = Recipe(**options["recipe"]), Limits(**options["limits"])
-    most = _bound_memory(limits.memory_bytes)
+    near = _bound_memory(limits.memory_bytes) - limits.memory_bytes // 8
 
     def begin() -> None:
-        _check_memory(most)
+        _check_memory(near)
         wire.send(parent, wire.BEGIN)
         _bound_time(limits.cpu_seconds)
 
     while True:
         _, data = wire.receive(parent)
         table = documents(wire.unpacked(data), recipe, begin)
-        _check_memory(most)
+        _check_memory(near)
         wire.send(parent, wire.DONE, wire.packed(table))
 
 
@@ -128,9 +128,9 @@ def _bound_memory(more: int) -> int:
     return size + more
 
 
-def _check_memory(most: int) -> None:
+def _check_memory(near: int) -> None:
     """Raise MemoryError when a page came near the bound: a parser may have met it, and gone on with half a page."""
-    if (_status("VmPeak") or 0) > most - most // 16:
+    if (_status("VmPeak") or 0) > near:
         raise MemoryError
 
 

@@ -26,7 +26,7 @@ _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4: Final = re.compile(rf"(?<!\w)(?<!\d\.){_OCTET}(?:\.{_OCTET}){{3}}(?!\.?\w)", re.ASCII)
 _DOTTED: Final = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")  # every IPv4 has it, and it is found 5 times as fast
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all that was ever given out: "a::b" is code, not an address
-_IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])", re.ASCII)
+_IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:]|\.\d)", re.ASCII)
 
 
 class Redacted(NamedTuple):

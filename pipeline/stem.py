@@ -115,6 +115,7 @@ def shared() -> Stem:
     """This process's stem; a new one when there is none, or it has died."""
     with _guard:
         if not _running or not _running[0].alive:
+            _close_all()
             _running[:] = [Stem()]
         return _running[0]
 

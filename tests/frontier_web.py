@@ -35,6 +35,7 @@ class Web:
     keys: Callable[[int, str, int], int] = key_of
     now: float = START
     bundles: int = 0
+    added: dict[str, CrawlSpec] = field(default_factory=dict)
     frontier: Frontier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,11 +45,17 @@ class Web:
         return Frontier(self.path, keys=self.keys, chance=lambda: 0.0)
 
     def reopen(self) -> None:
+        """As after a crash; the same crawls are wanted again."""
         self.frontier.close()
         self.frontier = self._open()
+        for wanted in self.added.values():
+            self.frontier.add_crawl(wanted, self.now)
 
     def add(self, *seeds: str, **wishes: Any) -> str:
-        return self.frontier.add_crawl(spec(*seeds, **wishes), self.now)
+        wanted = spec(*seeds, **wishes)
+        name = self.frontier.add_crawl(wanted, self.now)
+        self.added[name] = replace(wanted, seeds=())
+        return name
 
     def lease(self, want: int = 10, node: str = NODE) -> list[Lease]:
         return self.frontier.lease(node, want, self.now)

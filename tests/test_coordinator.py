@@ -45,6 +45,7 @@ class Desk:
     store: Store = field(init=False)
     frontier: Frontier = field(init=False)
     coordinator: LocalCoordinator = field(init=False)
+    wanted: CrawlSpec = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = NodeKey.load_or_create(self.folder / "key")
@@ -54,6 +55,7 @@ class Desk:
         """As after a crash: everything anew over what is on the disk."""
         self.close()
         self._open()
+        self.coordinator.add_crawl(self.wanted)
 
     def close(self) -> None:
         self.coordinator.close()
@@ -66,7 +68,8 @@ class Desk:
 
     def add(self, **wishes: Any) -> None:
         spec = CrawlSpec("c", (SEED,), pages=0, depth=10, scope="host", delay=0.0, agent=AGENT)
-        self.coordinator.add_crawl(replace(spec, **wishes))
+        self.wanted = replace(spec, **wishes)
+        self.coordinator.add_crawl(self.wanted)
 
     def lease(self) -> Lease:
         (lease,) = run(self.coordinator.lease(self.key.node_id, 5))
@@ -437,7 +440,7 @@ def test_kill_9_at_any_moment_loses_no_url_and_duplicates_no_row(tmp_path: Path)
     with running() as address:
         command = [sys.executable, script, store_path, address, AGENT]
         environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-        for _ in range(6):
+        for _ in range(5):
             with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as killed:
                 assert killed.stdout is not None
                 killed.stdout.readline()

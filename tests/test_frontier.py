@@ -13,7 +13,7 @@ from crawlers import pace
 from crawlers.frontier import Frontier
 from crawlers.frontier.seen import key_of
 from crawlers.messages import Lease, LeaseRef
-from storage.errors import BadConfig, Corrupt, InvalidUrl, NotFound
+from storage.errors import BadConfig, Corrupt, InvalidUrl, NotFound, StoreFull
 from tests.frontier_web import AGENT, NODE, OTHER, START, Web, failure, found, http_error, spec, urls
 
 A = "http://a.test/"
@@ -641,6 +641,22 @@ def test_a_crawl_that_can_not_be_is_refused_and_nothing_has_changed(
     assert web.frontier.crawls() == []
 
 
+def test_only_crawls_that_were_asked_for_run(web: Web) -> None:
+    web.add(A, name="old")
+    web.robots()
+    web.added.clear()
+    web.reopen()
+    assert web.due() is None
+
+    web.add(B, name="new")
+    web.robots()
+    web.pages(web.one())
+    assert web.due() is None
+    web.add(name="old")
+
+    assert urls(web.one()) == [A]
+
+
 def test_a_crawl_keeps_its_scope(web: Web) -> None:
     web.add(A)
 
@@ -694,6 +710,25 @@ def test_a_file_that_is_no_frontier_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(Corrupt):
         Frontier.open(path)
+
+
+def test_a_full_disk_is_told_and_nothing_has_changed(web: Web) -> None:
+    web.add(A)
+    web.robots()
+    lease = web.one()
+    before = web.frontier.progress(web.now)
+    pages = web.frontier._con.execute("PRAGMA page_count").fetchone()[0]
+    web.frontier._con.execute(f"PRAGMA max_page_count = {pages}")
+    links = [f"{A}{'x' * 200}{n}" for n in range(1000)]
+
+    with pytest.raises(StoreFull):
+        web.pages(lease, {A: links})
+
+    assert web.frontier.progress(web.now) == before
+    web.frontier._con.execute("PRAGMA max_page_count = 1000000")
+    web.bundles -= 1
+    assert web.pages(lease, {A: links}) == ["ok"]
+    assert len(web.one().urls) == 100
 
 
 @pytest.mark.parametrize("seed", range(12))

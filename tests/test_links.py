@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawlers.bundle import BundleWriter
-from crawlers.child import Child, Limits
+from crawlers.child import Child, Limits, Unreadable, _timed
 from crawlers.exchange import Exchange
 from crawlers.links import MAX_LINKS, extract
 from crawlers.unpack import links_of, unpack
@@ -198,6 +198,15 @@ def test_a_child_that_was_killed_is_followed_by_another(child: Child) -> None:
         return first[0].links, (await child.unpack(bundle(exchange("/a", b"<a href=b>")), AGENT))[0].links
 
     assert asyncio.run(both()) == ((), ("http://h.test/b",))
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, ValueError])
+def test_a_parser_that_gives_up_is_no_error_of_ours_nor_of_the_pool(error: type[Exception]) -> None:
+    def give_up() -> None:
+        raise error
+
+    with pytest.raises(Unreadable):
+        _timed(5.0, give_up)
 
 
 def test_errors_of_the_child_are_ours(child: Child) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline import signatures
 from pipeline.tokens import shingles
 
+ROOT = Path(__file__).parents[1]
 LETTERS = "aZé ßİ.,_1²\n漢かทุมြខុ한हिनْم😀\u0301\U00020000\u200d"
 
 
@@ -137,3 +141,18 @@ def test_signing_is_many_times_faster_than_datasketch(corpus: Path) -> None:
     peer = (time.process_time() - started) / len(texts[::20])
 
     assert peer / ours > 8  # 18 when measured alone
+
+
+def test_without_a_place_for_compiled_code_it_is_compiled_again() -> None:
+    code = (
+        "import pyarrow as pa; from pipeline import signatures\n"
+        "print(signatures(pa.array(['a b c d e f']))[0].as_py().hex())"
+    )
+    # Numba then finds no cache: that locator serves notebooks only.
+    homeless = {**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "IPythonCacheLocator"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=homeless, capture_output=True, text=True, check=True
+    )
+
+    assert bytes.fromhex(done.stdout) == by_datasketch("a b c d e f")

@@ -45,10 +45,25 @@ def same(line: str) -> str:
 
 def matches(expected: list[str], printed: list[str]) -> bool:
     """Whether printed lines are the expected ones, where `...` is any number of lines."""
-    wanted = [same(line) for line in expected if line.strip()]
     got = [same(line) for line in printed if line.strip()]
-    pattern = r"\n".join(r"(?:.*\n?)*?" if line == "..." else re.escape(line) for line in wanted)
-    return re.fullmatch(pattern + r"\n?", "\n".join(got)) is not None
+    parts: list[list[str]] = [[]]
+    for line in expected:
+        if line == "...":
+            parts.append([])
+        elif line.strip():
+            parts[-1].append(same(line))
+    first, *middle = parts
+    if not middle:
+        return got == first
+    last = middle.pop()
+    at, end = len(first), len(got) - len(last)
+    if got[:at] != first or got[end:] != last or at > end:
+        return False
+    for part in middle:
+        at = next(
+            (place for place in range(at, end - len(part) + 1) if got[place : place + len(part)] == part), end
+        ) + len(part)
+    return at <= end
 
 
 def test_the_readme_shows_the_two_commands_and_five_more() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NewType, get_args
 
+from crawlers.frontier.tables import State
 from crawlers.urls import host, site_of_host
 from storage.errors import BadConfig, NotFound
 from storage.schema import Outcome
@@ -94,7 +95,25 @@ def all_of(con: sqlite3.Connection) -> list[Crawl]:
 
 
 def running(con: sqlite3.Connection) -> list[Crawl]:
-    return [_crawl(row) for row in con.execute(f"SELECT {_COLUMNS} FROM crawls WHERE NOT finished ORDER BY id")]
+    """Those that are not finished and that this process was asked for."""
+    chosen = f"SELECT {_COLUMNS} FROM crawls WHERE running AND NOT finished ORDER BY id"
+    return [_crawl(row) for row in con.execute(chosen)]
+
+
+def rest(con: sqlite3.Connection) -> None:
+    """No crawl is wanted yet: whoever opens the frontier says which ones are."""
+    con.execute("UPDATE crawls SET running = 0 WHERE running")
+
+
+def start(con: sqlite3.Connection, crawl: Crawl) -> None:
+    """Let the crawl run, and look at every host that it has something queued for."""
+    con.execute("UPDATE crawls SET running = 1, finished = 0 WHERE id = ?", (crawl.id,))
+    con.execute(
+        "UPDATE hosts SET parked = 0, due_at = last_at + gap WHERE due_at IS NULL AND lease IS NULL AND id IN "
+        f"(SELECT host FROM origins o WHERE EXISTS (SELECT 1 FROM urls u WHERE u.origin = o.id AND u.crawl = ? "
+        f"AND u.state = {State.QUEUED}))",
+        (crawl.id,),
+    )
 
 
 def named(con: sqlite3.Connection, name: str) -> Crawl:

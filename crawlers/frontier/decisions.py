@@ -72,23 +72,18 @@ def conclude(con: sqlite3.Connection, crawl: int, now: float) -> None:
     con.execute("UPDATE crawls SET finished = 1 WHERE id = ?", (crawl,))
 
 
-def reconsider(con: sqlite3.Connection, crawl: Crawl) -> list[int]:
-    """Queue again what an earlier budget of the crawl left over and the present one allows; the origins concerned.
+def reconsider(con: sqlite3.Connection, crawl: Crawl) -> None:
+    """Queue again what an earlier budget of the crawl left over and the present one allows.
 
     The decisions stand as what was decided at their time.
     """
-    chosen = (
-        f"FROM urls WHERE crawl = ? AND state = {State.DENIED} AND depth <= ? "
-        "AND (SELECT reason FROM decisions WHERE url = urls.id ORDER BY id DESC LIMIT 1) = 'budget'"
-    )
-    origins = [row[0] for row in con.execute(f"SELECT DISTINCT origin {chosen}", (crawl.id, crawl.depth))]
     queued = con.execute(
-        f"UPDATE urls SET state = {State.QUEUED} WHERE id IN (SELECT id {chosen})", (crawl.id, crawl.depth)
+        f"UPDATE urls SET state = {State.QUEUED} WHERE crawl = ? AND state = {State.DENIED} AND depth <= ? "
+        "AND (SELECT reason FROM decisions WHERE url = urls.id ORDER BY id DESC LIMIT 1) = 'budget'",
+        (crawl.id, crawl.depth),
     ).rowcount
     beyond = con.execute(
-        f"UPDATE urls SET state = {State.QUEUED} WHERE crawl = ? AND state = {State.BEYOND} AND depth <= ? "
-        "RETURNING origin",
+        f"UPDATE urls SET state = {State.QUEUED} WHERE crawl = ? AND state = {State.BEYOND} AND depth <= ?",
         (crawl.id, crawl.depth),
-    ).fetchall()
-    crawls.count(con, crawl.id, queued=queued + len(beyond), denied=-queued)
-    return origins + [row[0] for row in beyond]
+    ).rowcount
+    crawls.count(con, crawl.id, queued=queued + beyond, denied=-queued)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +52,9 @@ class Frontier:
         robots = RobotsFiles(self._con)
         self._leasing = Leasing(self._con, robots, new_id)
         self._settling = Settling(self._con, self._seen, robots, self._leasing, chance)
+        if not read_only:
+            with self._change():
+                crawls.rest(self._con)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -73,6 +75,7 @@ class Frontier:
     def add_crawl(self, spec: CrawlSpec, now: float) -> CrawlId:
         """Begin a crawl, or go on with the one of that name: new seeds are added, its budgets are those of `spec`.
 
+        Only crawls that were added since the frontier was opened are worked on; the others rest as they are.
         InvalidUrl for a seed, BadConfig for anything else that is wrong; then nothing has changed.
         """
         seeds = [canonical(seed) for seed in crawls.checked(spec).seeds]
@@ -80,9 +83,9 @@ class Frontier:
             crawl, before = crawls.wanted(self._con, spec, now)
             crawls.widen_scope(self._con, crawl, seeds)
             if before is not None and (before.pages, before.depth) != (crawl.pages, crawl.depth):
-                self._places.wake_origins(decisions.reconsider(self._con, crawl))
+                decisions.reconsider(self._con, crawl)
             self._seen.add(crawl, [Met(seed, 0) for seed in seeds])
-            self._con.execute("UPDATE crawls SET finished = 0 WHERE id = ?", (crawl.id,))
+            crawls.start(self._con, crawl)
             decisions.conclude(self._con, crawl.id, now)
             return crawl.name
 
@@ -101,7 +104,7 @@ class Frontier:
     def next_due(self) -> float | None:
         """When a host may be leased or a lease runs out; None when every crawl is finished."""
         with self._look():
-            if self._con.execute("SELECT 1 FROM crawls WHERE NOT finished LIMIT 1").fetchone() is None:
+            if not crawls.running(self._con):
                 return None
             due: float | None = self._con.execute(
                 "SELECT min(t) FROM (SELECT min(due_at) AS t FROM hosts WHERE due_at IS NOT NULL "
@@ -116,6 +119,11 @@ class Frontier:
             self._leasing.release(node, released, now)
             return self._leasing.renew(node, held, now)
 
+    def abandon(self, node: str, now: float) -> None:
+        """Take back what `node` held before it died; only for a node that is known not to be at work."""
+        with self._change():
+            self._leasing.abandon(node, now)
+
     def concerns(self, node: bytes, leases: Sequence[LeaseUse], bundle: bytes) -> bool:
         """Whether a bundle can settle anything, or did: worth reading and storing."""
         with self._look():
@@ -129,11 +137,6 @@ class Frontier:
         """Take a bundle whose blobs are stored; the answer for every exchange by (lease id, url)."""
         with self._change():
             return self._settling.settle(delivery, now)
-
-    def unexported(self) -> int:
-        """Captures and decisions that no snapshot holds yet."""
-        with self._look():
-            return outbox.waiting(self._con)
 
     def captures_to_export(self, limit: int, covered: set[str]) -> Batch | None:
         """The oldest capture rows that no snapshot holds, about `limit`; None when there are none."""
@@ -179,14 +182,9 @@ class Frontier:
             self._con.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
-                self._con.execute("ROLLBACK")
-                self._places.forget()
-                raise
-            try:
                 self._con.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 self._places.forget()
-                if self._con.in_transaction:
+                if self._con.in_transaction:  # SQLite has ended it by itself when the disk is full
                     self._con.execute("ROLLBACK")
                 raise

@@ -96,6 +96,13 @@ class Leasing:
             ).fetchone():
                 self.close(ref.fence, now)
 
+    def abandon(self, node: str, now: float) -> None:
+        """Take back everything that `node` holds."""
+        for row in self._con.execute(
+            "SELECT fence FROM leases WHERE closed_at IS NULL AND node = ?", (node,)
+        ).fetchall():
+            self.close(row[0], now)
+
     def close(self, fence: int, now: float) -> None:
         """End a lease: what was not fetched is queued again, and its host can be leased at its pace."""
         crawl, host, urls = self._con.execute(

@@ -27,16 +27,6 @@ class Batch:
     covers: tuple[str, ...]
 
 
-def waiting(con: sqlite3.Connection) -> int:
-    """How many capture rows and decisions no snapshot holds."""
-    captures: int = con.execute("SELECT coalesce(sum(rows), 0) FROM outbox").fetchone()[0]
-    decided: int = con.execute(
-        "SELECT count(*) FROM crawls c JOIN decisions d ON d.crawl = c.id AND d.id > c.exported"
-    ).fetchone()[0]
-    planned: int = con.execute("SELECT count(*) FROM exports").fetchone()[0]
-    return captures + decided + planned
-
-
 def captures(con: sqlite3.Connection, limit: int, covered: set[str]) -> Batch | None:
     """The oldest captures, about `limit` rows, None when nothing waits; of those that are `covered` only the ids."""
     ids: list[int] = []

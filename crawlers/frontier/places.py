@@ -1,7 +1,8 @@
 """Hosts and origins: their numbers, and the moment when a host is looked at again.
 
-Invariant: a host with a queued URL and no open lease has `due_at` or is parked; `due_at` is never too late. It may be
-too early: whoever looks then finds out how long the host is blocked, and whether its crawls have the patience.
+Invariant: a host with a queued URL of a running crawl and no open lease has `due_at` or is parked; `due_at` is never
+too late. It may be too early: whoever looks then finds out how long the host is blocked, and whether its crawls have
+the patience.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ CREATE TABLE crawls (
     patience REAL NOT NULL,          -- seconds that it waits for a host at most
     created REAL NOT NULL,
     finished INTEGER NOT NULL DEFAULT 0,
+    running INTEGER NOT NULL DEFAULT 1,  -- wanted by the process that has the frontier open
     queued INTEGER NOT NULL DEFAULT 0,
     leased INTEGER NOT NULL DEFAULT 0,
     fetched INTEGER NOT NULL DEFAULT 0,  -- settled exchanges of kind page
