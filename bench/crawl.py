@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.inputs import CORPUS
 from bench.report import Entry, Report
+from storage import open_store, sql
 
 AGENT = "thresher-bench/0.1 (+http://127.0.0.1/)"
 
@@ -61,8 +62,12 @@ def _thresher(seeds: list[str], address: str, work: Path) -> Entry:
     done = subprocess.run(command, preexec_fn=_pinned, capture_output=True, check=True)
     seconds = time.perf_counter() - started
     result = json.loads(done.stdout)
-    detail = {"pages": result["pages"], "captures": result["captures"], "seconds": round(seconds, 1)}
-    return Entry("thresher crawl", result["pages"] / seconds, detail)
+    with sql.connect(open_store(str(work / "store"))) as con:
+        [(pages,)] = con.execute(
+            "SELECT count(*) FROM captures WHERE kind = 'page' AND outcome = 'ok' AND mime = 'text/html'"
+        ).fetchall()
+    detail = {"pages": pages, "exchanges": result["captures"], "seconds": round(seconds, 1)}
+    return Entry("thresher crawl", pages / seconds, detail)
 
 
 def _scrapy(seeds: list[str], work: Path) -> Entry:

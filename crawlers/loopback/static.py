@@ -28,21 +28,23 @@ Site = dict[str, tuple[bytes, str]]
 def load(folder: Path) -> dict[str, Site]:
     """Every site of a manifest by host name, wholly in memory."""
     return {
-        entry["host"]: _site(folder / entry["archive"], entry["host"], entry.get("orig_hosts", ()))
+        entry["host"]: _site(folder / entry["archive"], entry.get("orig_hosts", ()))
         for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     }
 
 
-def _site(path: Path, host: str, published_as: Sequence[str]) -> Site:
+def _site(path: Path, published_as: Sequence[str]) -> Site:
     """The files of an archive; links to the names under which the site was published lead back into it."""
-    old = re.compile(rf"https?://(?:{'|'.join(map(re.escape, published_as))})(?=[/\"'#?])".encode())
+    names = "|".join(map(re.escape, published_as))
+    inside = re.compile(rf"https?://(?:{names})(?=/)".encode())
+    bare = re.compile(rf"https?://(?:{names})(?=[\"'#?])".encode())
     site: Site = {}
     with tarfile.open(path) as archive:
         for member in archive:
             if (opened := archive.extractfile(member)) is not None:
                 name, body = member.name.removeprefix("./").lstrip("/"), opened.read()
                 mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
-                site[name] = (old.sub(f"http://{host}".encode(), body) if published_as else body, mime)
+                site[name] = (bare.sub(b"/", inside.sub(b"", body)) if published_as else body, mime)
     return site
 
 
