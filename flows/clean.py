@@ -160,7 +160,7 @@ def clean(store: Store, recipe: Recipe, *, workers: int, quiet: bool = False) ->
         def tell(pages: int) -> None:
             nonlocal done
             done += pages
-            meter.update(done, total, f"{documents:,} documents with text so far")
+            meter.update(done, total)
 
         for batch in batches:
             documents += clean_batch(store, batch, recipe, workers=workers, at=datetime.now(UTC), tell=tell)

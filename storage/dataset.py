@@ -53,7 +53,8 @@ class Reader:
     order. When world does not divide the number of batches, the last round of an epoch reaches only the first ranks.
     Memory: two windows, of `window` row groups (4,096 rows each) of the chosen columns, one in use and one being read.
 
-    `snapshot` is one, a digest's beginning, or None for the newest of the log `corpus`. `state` is what `state()` of
+    `source` is a snapshot, or a store: then `snapshot` is one of it, a digest's beginning, or None for the
+    newest of the log `corpus`. `state` is what `state()` of
     any rank returned: the run goes on with exactly the batch that would have come next, at any world size.
     NotFound when there is no such snapshot or no corpus in it; BadConfig for impossible arguments or a state of
     another order; BlobMissing and Corrupt, from iterating too.
@@ -61,7 +62,7 @@ class Reader:
 
     def __init__(
         self,
-        store: Store,
+        source: Snapshot | Store,
         snapshot: Snapshot | str | None = None,
         *,
         use: Use,
@@ -76,7 +77,7 @@ class Reader:
         state: Mapping[str, object] | None = None,
     ) -> None:
         _check(use=use, rank=rank, world=world, batch_rows=batch_rows, columns=columns, unknown=unknown, window=window)
-        self.snapshot: Final = _resolved(store, snapshot, corpus)
+        self.snapshot: Final = _resolved(source, snapshot, corpus)
         self._rank, self._world = rank, world
         self._batch_rows, self._window_groups = batch_rows, window
         self._columns = pa.schema([CORPUS.field(name) for name in columns])
@@ -89,7 +90,9 @@ class Reader:
             "window": window,
         }
         self._key = _digest(self._order)
-        paths = [store.blob_location(shard.digest, "parquet") for shard in self.snapshot.shards("corpus")]
+        locate = self.snapshot.locate
+        assert locate is not None, "a store opened it"
+        paths = [locate(shard.digest, "parquet") for shard in self.snapshot.shards("corpus")]
         self._groups = RowGroups(paths, use, unknown)
         self.rows: Final = sum(group.rows for group in self._groups.usable)
         self.batches: Final = -(-self.rows // batch_rows)
@@ -195,8 +198,11 @@ def _check(
             raise BadConfig("read", "corpus", cause, hint)
 
 
-def _resolved(store: Store, snapshot: Snapshot | str | None, corpus: str) -> Snapshot:
-    found = snapshot if isinstance(snapshot, Snapshot) else store.snapshot(corpus, snapshot)
+def _resolved(source: Snapshot | Store, snapshot: Snapshot | str | None, corpus: str) -> Snapshot:
+    if isinstance(source, Snapshot):
+        found: Snapshot | None = source
+    else:
+        found = snapshot if isinstance(snapshot, Snapshot) else source.snapshot(corpus, snapshot)
     if found is None or "corpus" not in found.tables:
         raise NotFound("read", corpus, "nothing has been published under that name", "run `thresher publish` first")
     return found

@@ -74,6 +74,7 @@ class Snapshot:
     tables: dict[str, TableState]
     meta: dict[str, JSON]
     read: Callable[[str], bytes] = field(repr=False, compare=False)  # verified bytes of a JSON blob
+    locate: Callable[[str, str], str] | None = field(default=None, repr=False, compare=False)  # Store.blob_location
 
     def shards(self, table: str) -> list[Shard]:
         """All entries of a table in the order in which they were added; NotFound, BlobMissing, Corrupt."""

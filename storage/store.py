@@ -8,6 +8,7 @@ not acknowledged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -113,12 +114,15 @@ class Store:
         """The newest snapshot, None when there is none; or the one whose digest starts with `ref` (NotFound)."""
         if ref is None:
             head = self.head(log)
-            return manifest.read_root(head.snapshot, log, self._read_json) if head else None
+            return self._opened(head.snapshot, log) if head else None
         found = {commit.snapshot for commit in self.history(log) if commit.snapshot.startswith(ref.lower())}
         if len(found) != 1:
             cause = f"{len(found)} snapshots of log {log} begin so" if found else f"no snapshot of log {log} begins so"
             raise NotFound("open snapshot", ref, cause, "give more digits" if found else "")
-        return manifest.read_root(found.pop(), log, self._read_json)
+        return self._opened(found.pop(), log)
+
+    def _opened(self, digest: str, log: str) -> Snapshot:
+        return replace(manifest.read_root(digest, log, self._read_json), locate=self.blob_location)
 
     def covered(self, log: str, table: str) -> set[str]:
         """The union of what the table's shards cover, in the newest snapshot."""
