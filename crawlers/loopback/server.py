@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from aiohttp import web
 
+from crawlers.loopback import process
 from crawlers.loopback.sites import Page, pages
 
 LOG_HOST = "log.localhost"
@@ -40,13 +38,7 @@ async def serve() -> None:
             return web.Response(status=404, text="not found")
         return await _send(request, page)
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-    port = runner.addresses[0][1]
-    print(f"127.0.0.1:{port}", flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await process.serve(answer)
 
 
 async def _send(request: web.BaseRequest, page: Page) -> web.StreamResponse:
@@ -65,18 +57,9 @@ async def _send(request: web.BaseRequest, page: Page) -> web.StreamResponse:
     return response
 
 
-@contextmanager
-def running() -> Iterator[str]:
-    """The made web in a process of its own; yields HOST:PORT and stops it at the end."""
-    command = [sys.executable, "-m", "crawlers.loopback"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(timeout=10)
+def running() -> AbstractContextManager[str]:
+    """The made web in a process of its own: a context that gives HOST:PORT."""
+    return process.started("crawlers.loopback")
 
 
 def requests(address: str) -> list[dict[str, Any]]:

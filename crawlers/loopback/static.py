@@ -11,15 +11,16 @@ import json
 import mimetypes
 import os
 import re
-import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
+
+from crawlers.loopback import process
 
 Site = dict[str, tuple[bytes, str]]
 """Path without its leading slash to body and Content-Type."""
@@ -66,34 +67,12 @@ async def serve(folder: Path) -> None:
             return web.Response(status=404, text="not found")
         return web.Response(body=site[found][0], headers={"Content-Type": site[found][1]})
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None))
-    await runner.setup()
-    listening = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-    await listening.start()
-    port = runner.addresses[0][1]
-    print(f"127.0.0.1:{port}", flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await runner.cleanup()
+    await process.serve(answer)
 
 
-@contextmanager
-def running(folder: Path, core: int | None = None) -> Iterator[str]:
-    """A server in a process of its own, on processor `core` if given; yields HOST:PORT and stops it at the end."""
-    command = [
-        sys.executable,
-        "-m",
-        "crawlers.loopback.static",
-        str(folder),
-        *([str(core)] if core is not None else []),
-    ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(timeout=10)
+def running(folder: Path, core: int | None = None) -> AbstractContextManager[str]:
+    """The sites in a process of its own, on processor `core` if given: a context that gives HOST:PORT."""
+    return process.started("crawlers.loopback.static", str(folder), *([] if core is None else [str(core)]))
 
 
 if __name__ == "__main__":
