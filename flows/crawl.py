@@ -29,6 +29,7 @@ from crawlers.spool import Spool
 from crawlers.urls import canonical
 from flows.config import Settings
 from flows.progress import Meter
+from flows.start import interrupted
 from storage.errors import BadConfig
 from storage.store import Store
 
@@ -166,6 +167,8 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
         return
     for number in ours:
         loop.add_signal_handler(number, first, number)
+    if interrupted.is_set():
+        stop.set()
     try:
         yield
     finally:

@@ -53,7 +53,7 @@ def crawl(folder: Path, seeds: list[str], address: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def mini(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Mini:
+def mini(corpus: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Mini:
     folder = tmp_path_factory.mktemp("mini") / "store"
     sites = json.loads((corpus / "miniweb" / "manifest.json").read_text(encoding="utf-8"))
     seeds = [f"http://{site['host']}{site['start']}" for site in sites]
@@ -76,7 +76,8 @@ def mini(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Mini:
         clean(store, Recipe(), workers=2, quiet=True)
         publish(store, Recipe(), Policy(), quiet=True)
         found.rerun = (again, heads, {log: store.head(log) for log in store.logs()})
-    print(f"\nmini-web: {crawled['pages']} pages, seconds {seconds}\n{render(funnel(store))}")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\nmini-web: {crawled['pages']} pages, seconds {seconds}\n{render(funnel(store))}")
     return found
 
 
