@@ -282,3 +282,7 @@ def main() -> None:
         # The reader of our output went away: nothing more to say, to nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # The file system's own refusals, such as an --output that can not be written, are no bugs of ours.
+        console.print(f"thresher: {escape(str(error))}")
+        sys.exit(1)

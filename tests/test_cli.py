@@ -86,6 +86,7 @@ def test_sql_writes_every_format_to_a_file(store: Path, tmp_path: Path, form: st
         (("publish", "--policy", "finewebb"), 2, "fineweb"),
         (("publish", "--corpus", "../escape"), 2, "escape"),
         (("search", "   "), 2, "the query is empty"),
+        (("sql", "SELECT 1", "-o", "/nowhere/at/all.csv"), 1, "No such file or directory"),
         (("search", "x", "--use", "sell"), 2, "one of train, input, search"),
         (("search", "x", "--corpus", "nothing"), 1, "nothing"),
         (("explain", "http://nowhere.test/"), 1, "no room of this store knows it"),
