@@ -27,7 +27,9 @@ from storage.schema import Kind, Outcome
 
 ACCEPT: Final = "text/html,application/xhtml+xml,text/plain;q=0.9,application/xml;q=0.8,*/*;q=0.1"
 CODINGS: Final = "gzip, deflate, br, zstd"
-_AGENT: Final = re.compile(r"[A-Za-z][\w.-]*(/[\w.-]+)? .*\(.*(https?://[^\s)]+|[^\s@()]+@[^\s@()]+\.[^\s@()]+).*\)")
+_AGENT: Final = re.compile(
+    r"[A-Za-z][\w.-]*(/[\w.-]+)? [ -~]*\([ -~]*(https?://[^\s)]+|[^\s@()]+@[^\s@()]+\.[^\s@()]+)[ -~]*\)", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all that was ever given out for use on the Internet
+_RELAYS: Final = ipaddress.IPv4Network("192.88.99.0/24")  # 6to4 anycast, RFC 7526
 
 
 refusals: Final[ContextVar[list[str]]] = ContextVar("refusals")
@@ -29,12 +31,14 @@ def is_public(address: str) -> bool:
     if found.is_multicast:
         return False
     if isinstance(found, ipaddress.IPv4Address):
-        return found.is_global
+        return found.is_global and found not in _RELAYS
     embedded = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
     if found in _NAT64:
         embedded.append(ipaddress.IPv4Address(found.packed[-4:]))
     inner = [part for part in embedded if part is not None]
-    return all(part.is_global for part in inner) if inner else found.is_global
+    if inner:
+        return all(part.is_global and part not in _RELAYS for part in inner)
+    return found.is_global and found in _UNICAST
 
 
 def guarded_socket(*, allow_private: bool) -> Callable[[Any], socket.socket]:

@@ -53,7 +53,7 @@ class Node:
         self._clock = clock
         self._sender = Sender(coordinator, key, spool, fetcher.agent, clock)
         self._held: dict[LeaseRef, tuple[asyncio.Task[None], float]] = {}  # its task, and when it was last granted
-        self._failed: ThresherError | None = None  # what a lease's task met in the spool
+        self._failed: ThresherError | OSError | None = None  # what a lease's task met in the spool
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until every crawl is done or `stop` is set.
@@ -107,7 +107,7 @@ class Node:
                 if paused:
                     break
             self._finish(ref, lease)
-        except ThresherError as error:
+        except (ThresherError, OSError) as error:  # the spool's: fetching on would only lose more
             self._failed = self._failed or error
         finally:
             self._held.pop(ref, None)

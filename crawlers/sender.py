@@ -72,7 +72,7 @@ class Sender:
         """Close the open bundle, if any, and queue it. Raises StoreFull when the spool has no room."""
         if self._open is None:
             return
-        opened, self._open = self._open, None
+        opened = self._open
         sealed = opened.writer.seal()
         receipt = Receipt(
             public_key=self._key.public_key,
@@ -85,6 +85,7 @@ class Sender:
         )
         envelope = encode(receipt, self._key.sign)
         self._spool.save(sealed.digest, sealed.data, envelope)
+        self._open = None  # not before it is on the disk
         self._waiting[sealed.digest] = (sealed.data, envelope)
         self._queue.put_nowait(sealed.digest)
 

@@ -142,7 +142,7 @@ def crawl(
     else:
         from flows.crawl import crawl as crawl_now
 
-        result = asdict(crawl_now(store_at(settings, create=True), seeds or (), settings, quiet=quiet))
+        result = asdict(crawl_now(store_at(settings, create=bool(seeds)), seeds or (), settings, quiet=quiet))
     if as_json:
         emit(result)
     else:

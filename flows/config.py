@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -18,6 +19,8 @@ from storage.errors import BadConfig
 FILE: Final = "thresher.toml"
 ENV_PREFIX: Final = "THRESHER_"
 TEST_PREFIX: Final = "THRESHER_TEST_"  # settings of the test suite, none of ours
+_LOG: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_PLACE: Final = re.compile(r"[^\s/@:]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}")
 SCOPES: Final = ("host", "site", "any")
 
 
@@ -153,5 +156,9 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     for name in ("crawl_concurrency", "crawl_nodes"):
         if getattr(settings, name) < 1:
             refuse(name, "is below 1")
+    if not _LOG.fullmatch(settings.publish_name) or settings.publish_name.startswith(("captures", "documents-")):
+        refuse("publish_name", "is no name for a corpus", "a-z, 0-9, dots and dashes; not captures, not documents-*")
+    if settings.crawl_connect_to and not _PLACE.fullmatch(settings.crawl_connect_to):
+        refuse("crawl_connect_to", "is not HOST:PORT")
     if not settings.store:
         refuse("store", "names no store", "a folder, file:///..., or s3://bucket/prefix")

@@ -94,7 +94,7 @@ async def _crawl(store: Store, frontier: Frontier, spec: CrawlSpec, settings: Se
     try:
         with _stopped_by_signals(stop):
             coordinator.add_crawl(spec)
-            _take_back(store, frontier, settings)
+            _take_back(store, frontier)
             reporting = asyncio.create_task(_report(coordinator, spec, meter))
             try:
                 await _run_nodes(store, coordinator, settings, stop)
@@ -108,13 +108,13 @@ async def _crawl(store: Store, frontier: Frontier, spec: CrawlSpec, settings: Se
     return Crawled(spec.name, told.pages, told.captures, told.denied, told.finished)
 
 
-def _take_back(store: Store, frontier: Frontier, settings: Settings) -> None:
+def _take_back(store: Store, frontier: Frontier) -> None:
     """Of a process that was killed its nodes' leases are open still; the lock says that nobody works on them.
 
     Not while a node has unsent bundles: what they hold is settled under those leases.
     """
-    for number in range(settings.crawl_nodes):
-        key, spool = _of_node(store, number)
+    for path in sorted((store.state_dir / "nodes").glob("*.key")):
+        key, spool = _of_node(store, path.stem)
         if not any(spool.unsent()):
             frontier.abandon(key.node_id, time.time())
 
@@ -139,7 +139,7 @@ async def _run_nodes(store: Store, coordinator: LocalCoordinator, settings: Sett
             raise result
 
 
-def _of_node(store: Store, number: int) -> tuple[NodeKey, Spool]:
+def _of_node(store: Store, number: int | str) -> tuple[NodeKey, Spool]:
     folder = store.state_dir / "nodes"
     return NodeKey.load_or_create(folder / f"{number}.key"), Spool(folder / f"{number}.spool")
 

@@ -98,8 +98,10 @@ def run(
     store = _store(chosen, create=True)
     imported = imports.import_files(store, [Path(name) for name in files], quiet=True) if files else None
     crawled = crawl(seeds, settings) if seeds else None
-    cleaned = clean(settings)
-    published = publish(settings) if store.head(cleaned["log"]) is not None else None
+    cleaned = published = None
+    if crawled is None or crawled["finished"]:
+        cleaned = clean(settings)
+        published = publish(settings) if store.head(cleaned["log"]) is not None else None
     return {
         "crawled": crawled,
         "imported": asdict(imported) if imported else None,

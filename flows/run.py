@@ -24,7 +24,7 @@ class Ran:
 
     crawled: Crawled | None
     imported: Imported | None
-    cleaned: Cleaned
+    cleaned: Cleaned | None
     published: Published | None
     funnel: Funnel
 
@@ -41,12 +41,14 @@ def run(
     quiet: bool = False,
 ) -> Ran:
     """Crawl the seeds, import the files, clean and publish. A crawl that was stopped is not cleaned."""
+    policy = Policy.preset(settings.publish_policy)  # a wrong name is said before any work
     imported = import_files(store, files, quiet=quiet) if files else None
     crawled = crawl(store, seeds, settings, quiet=quiet) if seeds else None
+    if crawled is not None and not crawled.finished:
+        return Ran(crawled, imported, None, None, funnel(store))
     recipe = Recipe()
     cleaned = clean(store, recipe, workers=settings.clean_workers, quiet=quiet)
     published = None
     if store.head(cleaned.log) is not None:
-        policy = Policy.preset(settings.publish_policy)
         published = publish(store, recipe, policy, name=settings.publish_name, quiet=quiet)
     return Ran(crawled, imported, cleaned, published, funnel(store, corpus=settings.publish_name))

@@ -155,6 +155,19 @@ def test_ctrl_c_stops_within_five_seconds_and_says_how_to_resume(tmp_path: Path,
         assert con.execute(twice).fetchall() == []
 
 
+def test_a_run_that_is_stopped_does_not_publish_half_a_crawl(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with running() as address:
+        words = crawl_words(store, "--connect-to", address, "--delay", "0.5")
+        process = subprocess.Popen([THRESHER, "run", *_seeds(address), *words], stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert open_store(str(store)).logs() == ["captures"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_stops_with_a_clear_error_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     small = tmp_path / "small"

@@ -272,13 +272,22 @@ def test_no_socket_is_opened_to_an_address_that_is_not_public(host: str) -> None
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("2002:a00:1::", False),
+        ("64:ff9b::5db8:d70e", True),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("fec0::1", False),
+        ("192.88.99.1", False),
     ],
 )
 def test_what_counts_as_public(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
-@pytest.mark.parametrize("agent", ["", " ", "thresher", "thresher/1.0", "thresher/1.0 (no contact)", "(+https://a.b/)"])
+@pytest.mark.parametrize(
+    "agent",
+    ["", " ", "thresher", "thresher/1.0", "thresher/1.0 (no contact)", "(+https://a.b/)", "x/1 y\r (+http://a.b/)"],
+)
 def test_an_agent_without_product_and_contact_is_refused(agent: str) -> None:
     with pytest.raises(BadConfig):
         honest_agent(agent)
