@@ -30,7 +30,7 @@ STOP_WITHIN: Final = 2.0
 """Seconds that exchanges under way, and then answers, get when the node is asked to stop."""
 
 RENEW_EVERY: Final = 3.0
-"""Seconds between two looks at the leases; one is renewed when a third of its time is over."""
+"""Seconds between two renewals of all leases that are held."""
 
 
 class Node:
@@ -52,7 +52,7 @@ class Node:
         self._concurrency = concurrency
         self._clock = clock
         self._sender = Sender(coordinator, key, spool, fetcher.agent, clock)
-        self._held: dict[LeaseRef, tuple[asyncio.Task[None], float]] = {}  # its task, and when it was last granted
+        self._held: dict[LeaseRef, asyncio.Task[None]] = {}
         self._failed: ThresherError | OSError | None = None  # what a lease's task met in the spool
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -91,7 +91,7 @@ class Node:
 
     def _begin(self, lease: Lease) -> None:
         ref = LeaseRef(lease.lease_id, lease.fence)
-        self._held[ref] = (asyncio.create_task(self._perform(ref, lease)), lease.deadline)
+        self._held[ref] = asyncio.create_task(self._perform(ref, lease))
 
     async def _perform(self, ref: LeaseRef, lease: Lease) -> None:
         """Fetch the URLs of one lease; give the rest back when the host asks for a pause or the node stops."""
@@ -106,18 +106,18 @@ class Node:
                 free_at = self._clock() + lease.gap
                 if paused:
                     break
-            self._finish(ref, lease)
+            self._let_go(ref)
+            if not self._held or any(leased.kind == "robots" for leased in lease.urls):
+                self._sender.seal()
         except (ThresherError, OSError) as error:  # the spool's: fetching on would only lose more
             self._failed = self._failed or error
         finally:
-            self._held.pop(ref, None)
-            self._sender.finish(ref)
+            if ref in self._held:
+                self._let_go(ref)
 
-    def _finish(self, ref: LeaseRef, lease: Lease) -> None:
+    def _let_go(self, ref: LeaseRef) -> None:
         del self._held[ref]
         self._sender.finish(ref)
-        if not self._held or any(leased.kind == "robots" for leased in lease.urls):
-            self._sender.seal()
 
     async def _exchanges(self, leased: LeasedUrl, gap: float) -> AsyncIterator[Exchange]:
         """One exchange; for robots.txt also those of up to five redirects."""
@@ -142,10 +142,8 @@ class Node:
             if not self._held:
                 continue
             deadlines = await self._coordinator.renew(self._key.node_id, list(self._held))
-            for ref, (task, _) in list(self._held.items()):
-                if ref.lease_id in deadlines:
-                    self._held[ref] = (task, deadlines[ref.lease_id])
-                else:
+            for ref, task in list(self._held.items()):
+                if ref.lease_id not in deadlines:
                     task.cancel()  # lost: another node may hold the host by now
 
     async def _seal_in_time(self) -> None:
@@ -155,7 +153,7 @@ class Node:
 
     async def _wind_down(self) -> None:
         """Give exchanges under way a moment, then take what there is and wait for the answers."""
-        tasks = [task for task, _ in self._held.values()]
+        tasks = list(self._held.values())
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_WITHIN / 2)
             for task in tasks:

@@ -38,6 +38,7 @@ from flows.terminal import (
     StoreOption,
     WorkersOption,
     app,
+    as_flows,
     emit,
     said,
     settings_from,
@@ -87,7 +88,7 @@ def run(
         from flows.crawl import check
 
         check(seeds, settings)
-    if prefect or os.environ.get("PREFECT_API_URL"):
+    if as_flows(prefect):
         from flows import deployed
 
         result = deployed.run(seeds=seeds, files=[str(path) for path in files], settings=asdict(settings))
@@ -135,7 +136,7 @@ def crawl(
     from flows.crawl import check
 
     check(seeds or (), settings)
-    if prefect or os.environ.get("PREFECT_API_URL"):
+    if as_flows(prefect):
         from flows import deployed
 
         result = deployed.crawl(seeds=list(seeds or ()), settings=asdict(settings))
@@ -200,7 +201,7 @@ def clean(
     """
     said("clean")
     settings = settings_from(store=store, clean_workers=workers)
-    if prefect or os.environ.get("PREFECT_API_URL"):
+    if as_flows(prefect):
         from flows import deployed
 
         result = deployed.clean(settings=asdict(settings))
@@ -230,7 +231,7 @@ def publish(
     """
     said("publish")
     settings = settings_from(store=store, publish_policy=policy, publish_name=corpus)
-    if prefect or os.environ.get("PREFECT_API_URL"):
+    if as_flows(prefect):
         from flows import deployed
 
         result = deployed.publish(settings=asdict(settings))

@@ -14,8 +14,6 @@ from flows.terminal import CorpusOption, JsonOption, QuietOption, StoreOption, a
 from storage.errors import BadConfig
 from storage.schema import USES
 
-FORMATS = ("table", "json", "csv", "parquet")
-
 
 @app.command()
 def sql(
@@ -36,8 +34,8 @@ def sql(
     from storage import sql as storage_sql
 
     form = "json" if as_json else output
-    if form not in FORMATS:
-        raise BadConfig("sql", f"--format {form}", "no such format", f"one of {', '.join(FORMATS)}")
+    if form not in storage_sql.FORMATS:
+        raise BadConfig("sql", f"--format {form}", "no such format", f"one of {', '.join(storage_sql.FORMATS)}")
     settings = settings_from(store=store, publish_name=corpus)
     result = storage_sql.query(store_at(settings), query, corpus=settings.publish_name, timeout=timeout)
     if to is not None:

@@ -47,7 +47,6 @@ def publish(store: Store, recipe: Recipe, policy: Policy, *, name: str = "corpus
     documents = store.snapshot(log_of(recipe))
     if documents is None:
         raise NotFound("publish", log_of(recipe), "no documents of this recipe", "run `thresher clean` first")
-    store.state_dir.mkdir(parents=True, exist_ok=True)
     with (
         Meter("publish", "documents", quiet=quiet) as meter,
         tempfile.TemporaryDirectory(prefix="publish-", dir=store.state_dir) as folder,
@@ -62,7 +61,7 @@ def publish(store: Store, recipe: Recipe, policy: Policy, *, name: str = "corpus
         meta = {
             "recipe": recipe.id,
             "policy": policy.id,
-            "policy_values": _plain(policy),
+            "policy_values": asdict(policy),
             "documents": documents.digest,
         }
         commit = store.commit(name, replace=tables, meta=meta, at=datetime.now(UTC), by="publish")
@@ -141,7 +140,3 @@ def _write(store: Store, scratch: Any, table: str) -> Iterator[Shard]:
             waiting, size = [], 0
     if waiting:
         yield store.write_shard(table, pa.Table.from_batches(waiting).cast(TABLES[table]))
-
-
-def _plain(policy: Policy) -> dict[str, Any]:
-    return asdict(policy)

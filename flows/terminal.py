@@ -56,6 +56,11 @@ def settings_from(**flags: Any) -> Settings:
     return replace(settings, clean_workers=settings.clean_workers or os.cpu_count() or 1)
 
 
+def as_flows(prefect: bool) -> bool:
+    """Whether a command runs as Prefect flows: asked for, or a server is configured."""
+    return prefect or bool(os.environ.get("PREFECT_API_URL"))
+
+
 def emit(value: Any) -> None:
     """Print a result as JSON."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
